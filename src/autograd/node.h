@@ -1,0 +1,121 @@
+// The graph that backward walks: one node per recorded call.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "autograd/primitive.h"
+
+namespace tf {
+
+// A hook sees the gradient of a tensor and may answer with another one (undefined: keep).
+struct Hook {
+  int64_t id;
+  tf_status (*fn)(const tf_tensor* grad, tf_tensor** out_replacement, void* user);
+  void* user;
+  void (*destroy)(void* user);
+};
+using HookList = std::vector<std::shared_ptr<Hook>>;
+
+// What autograd keeps about a tensor; allocated when first needed.
+struct AutogradMeta {
+  Tensor grad;
+  Ref<Node> node;            // the call that made the tensor; null for a leaf
+  int32_t out_nr = 0;        // which of the call's outputs
+  bool requires_grad = false;  // asked for, on a leaf
+  bool retain_grad = false;    // keep .grad although not a leaf
+  std::unique_ptr<HookList> hooks;  // of a leaf; those of other tensors are in the node
+};
+
+// Where the gradient of a node's input goes: on to a node, into a leaf, or nowhere.
+struct Edge {
+  Ref<Node> node;
+  Tensor leaf;
+  int32_t out_nr = 0;
+  explicit operator bool() const { return node || leaf.defined(); }
+};
+
+// A value kept for backward, with the storage's version at that time.
+struct SavedTensor {
+  Tensor tensor;
+  uint32_t version = 0;
+};
+
+struct OutputInfo {
+  Meta meta;      // shape, dtype, device (no strides) of the output
+  Tensor buffer;  // the gradient collected so far, during backward
+  std::unique_ptr<HookList> hooks;
+  TensorImpl* retained = nullptr;  // the tensor that asked to keep its gradient, if alive
+};
+
+class Node {
+ public:
+  static Ref<Node> make(const Primitive& prim, const Attrs& attrs, int n_in, int n_out);
+
+  const Primitive& prim;
+  const Attrs attrs;
+  uint32_t depth = 0;   // 1 + the greatest depth of the inputs' nodes: consumers lie deeper
+  bool freed = false;   // saved values are gone after a backward that did not retain them
+  bool queued = false;  // in the engine's heap, during backward
+  uint64_t mark = 0;    // which backward visited it last
+  int n_in, n_out;
+  // Inline for the usual call, on the heap for long lists (concat).
+  Edge* edges;
+  SavedTensor* saved;  // n_in inputs, then n_out outputs; undefined where not saved
+  OutputInfo* outputs;
+
+  void free_saved() noexcept;
+
+  void retain() const noexcept { refs_.retain(); }
+  // Chains of any length are freed without recursion.
+  void release() const noexcept;
+
+ private:
+  Node(const Primitive& p, const Attrs& a, int in, int out);
+  ~Node();
+  friend void drain_nodes() noexcept;
+  RefCount refs_;
+};
+
+// Records `call` as the maker of `out` (n_out tensors) if grad mode is on and an input wants a
+// gradient.
+void record(const Call& call, Tensor* out, int n_out);
+bool wants_grad(const Primitive& prim, Inputs in);
+
+// What a vjp rule sees. Gradients that it sets are reduced to the input's shape (undoing
+// broadcasting) and cast to its dtype by the engine: rules need not care.
+class Vjp {
+ public:
+  Vjp(Node& node, Tensor* grad_in, bool create_graph)
+      : node_(node), grad_in_(grad_in), create_graph_(create_graph) {}
+
+  // Gradient that arrived at output k; zeros where none did.
+  Tensor grad(int k = 0) const;
+  bool has_grad(int k) const { return node_.outputs[k].buffer.defined(); }
+  // Saved input or output; fails when it was modified in place since.
+  Tensor in(int i) const;
+  Tensor out(int k = 0) const;
+  bool needs(int i) const { return i < node_.n_in && bool(node_.edges[i]); }
+  void set(int i, Tensor grad) { grad_in_[i] = std::move(grad); }
+
+  int n_in() const { return node_.n_in; }
+  const Attrs& attrs() const { return node_.attrs; }
+  int64_t i(int k) const { return node_.attrs.i(k); }
+  double f(int k) const { return node_.attrs.f(k); }
+  // Shape and dtype of an input that needs a gradient (saved or not) and of an output.
+  const Dims& in_shape(int i) const;
+  DType in_dtype(int i) const;
+  const Dims& out_shape(int k = 0) const { return node_.outputs[k].meta.shape; }
+  // True under create_graph: the rule must use differentiable ops only. (Primitives with a
+  // decomposition never see this: the engine differentiates the decomposition instead.)
+  bool create_graph() const { return create_graph_; }
+
+ private:
+  Node& node_;
+  Tensor* grad_in_;
+  bool create_graph_;
+};
+
+}  // namespace tf

@@ -1,0 +1,52 @@
+// Element types, NumPy-2 promotion, and dispatch from a tf_dtype to a C++ type.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "core/error.h"
+#include "tinyfin/base.h"
+
+namespace tf {
+
+enum class DType : int32_t {
+  none = TINYFIN_DEFAULT,
+  f32 = TINYFIN_FLOAT32,
+  f64 = TINYFIN_FLOAT64,
+  i32 = TINYFIN_INT32,
+  i64 = TINYFIN_INT64,
+  b8 = TINYFIN_BOOL,
+};
+
+constexpr bool is_valid(DType t) { return t >= DType::f32 && t <= DType::b8; }
+constexpr bool is_float(DType t) { return t == DType::f32 || t == DType::f64; }
+constexpr bool is_int(DType t) { return t == DType::i32 || t == DType::i64; }
+constexpr bool is_bool(DType t) { return t == DType::b8; }
+
+constexpr int64_t size_of(DType t) {
+  switch (t) {
+    case DType::f32:
+    case DType::i32: return 4;
+    case DType::f64:
+    case DType::i64: return 8;
+    case DType::b8: return 1;
+    case DType::none: break;
+  }
+  return 0;
+}
+
+const char* name_of(DType t);
+
+// The type both operands are computed in: numpy.promote_types on our five types.
+DType promote_types(DType a, DType b);
+
+// What float functions (exp, mean, …) compute in: integers and bool become float32.
+constexpr DType float_type(DType t) { return is_float(t) ? t : DType::f32; }
+
+// What sum, prod and cumsum give: integers and bool become int64.
+constexpr DType sum_type(DType t) { return is_float(t) ? t : DType::i64; }
+
+// The checked reading of a tf_dtype that came from outside; TINYFIN_DEFAULT gives `otherwise`.
+DType dtype_from(tf_dtype t, DType otherwise = DType::none);
+
+}  // namespace tf

@@ -1,0 +1,45 @@
+// What op files share: promotion, output descriptions, argument types of schemas.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <tuple>
+#include <vector>
+
+#include "autograd/engine.h"
+#include "autograd/primitive.h"
+#include "core/tensor.h"
+
+namespace tf {
+
+using IntList = std::span<const int64_t>;     // schema int[] and shape
+using OptIntList = std::optional<IntList>;    // schema int[]?
+using Pair = std::array<int64_t, 2>;          // schema int[2]: (height, width)
+
+// Both operands in their common dtype and on one device: weak scalars become tensors, casts
+// are recorded.
+std::pair<Tensor, Tensor> promote(const Tensor& a, const Tensor& b);
+// The tensor itself, or a real tensor on `device` for a weak scalar. dtype none: its own kind's
+// default (bool, int64, float32).
+Tensor materialize(const Tensor& x, DType dtype, Device& device);
+Tensor cast_to(const Tensor& x, DType dtype);    // differentiable; x itself if it has it already
+Tensor as_float(const Tensor& x);                // integers and bool to float32, weak made real
+
+// Output like x: dense, with x's order of strides (channels-last stays channels-last).
+Meta meta_like(const Tensor& x, DType dtype);
+inline Meta meta_like(const Tensor& x) { return meta_like(x, x.dtype()); }
+// Elementwise output of the broadcast of a and b, in the order of the larger.
+Meta meta_broadcast(const Tensor& a, const Tensor& b, DType dtype);
+// Row-major output.
+Meta meta_of_shape(const Dims& shape, DType dtype, Device& device);
+
+// Row-major version of x: x itself if it is (a recorded copy otherwise).
+Tensor contiguous(const Tensor& x);
+// Sums a gradient down to `shape`: the adjoint of broadcasting.
+Tensor sum_to(const Tensor& grad, const Dims& shape);
+
+void check_float(const Tensor& x, const char* what);
+
+}  // namespace tf
