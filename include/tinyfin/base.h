@@ -26,6 +26,9 @@ extern "C" {
 #define TINYFIN_VERSION_MINOR 1
 #define TINYFIN_VERSION_PATCH 0
 
+/* The number in the SONAME (libtinyfin.so.0) and in the plugin directory. */
+#define TINYFIN_ABI 0
+
 /* "0.1.0": the version of the library that runs, not of this header.
  * @since 0.1 */
 TINYFIN_API const char *tf_version(void);

@@ -1,0 +1,84 @@
+# libtinyfin: the engine once as objects, which the shared library and the C++ tests both link.
+# SPDX-License-Identifier: MIT
+
+file(GLOB engine_sources CONFIGURE_DEPENDS
+  src/core/*.cpp src/autograd/*.cpp src/ops/*.cpp src/graph/*.cpp src/nn/*.cpp src/optim/*.cpp
+  src/data/*.cpp src/io/*.cpp src/backend/*.cpp src/capi/*.cpp src/backends/cpu/*.cpp)
+file(GLOB kernel_sources CONFIGURE_DEPENDS src/backends/cpu/kernels/*.cpp)
+
+add_library(tinyfin_objects OBJECT ${engine_sources})
+target_include_directories(tinyfin_objects
+  PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+target_compile_definitions(tinyfin_objects PRIVATE
+  TINYFIN_PLUGIN_DIR="${CMAKE_INSTALL_FULL_LIBDIR}/${TINYFIN_PLUGIN_SUBDIR}")
+target_link_libraries(tinyfin_objects
+  PRIVATE tinyfin_build
+  PUBLIC tinyfin_blas ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
+if(OpenMP_CXX_FOUND)
+  target_link_libraries(tinyfin_objects PUBLIC OpenMP::OpenMP_CXX)
+endif()
+
+# Kernels are compiled once per instruction set; the best the processor has is chosen at run time.
+# A kernel may contract a*b+c and ignore errno and traps; it may not reorder sums or drop NaNs.
+set(kernel_flags -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+set(isa_flags_generic "")
+set(isa_flags_avx2 -mavx2 -mfma -mf16c)
+set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+                     -mprefer-vector-width=512)
+set(isas generic)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  list(APPEND isas avx2 avx512)
+endif()
+
+set(kernel_objects "")
+foreach(isa IN LISTS isas)
+  if(NOT kernel_sources)
+    break()
+  endif()
+  add_library(tinyfin_cpu_${isa} OBJECT ${kernel_sources})
+  target_compile_definitions(tinyfin_cpu_${isa} PRIVATE TF_ISA=${isa})
+  target_compile_options(tinyfin_cpu_${isa} PRIVATE ${kernel_flags} ${isa_flags_${isa}})
+  target_include_directories(tinyfin_cpu_${isa}
+    PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(tinyfin_cpu_${isa} PRIVATE tinyfin_build tinyfin_blas)
+  list(APPEND kernel_objects $<TARGET_OBJECTS:tinyfin_cpu_${isa}>)
+  if(NOT isa STREQUAL generic)
+    string(TOUPPER ${isa} ISA)
+    target_compile_definitions(tinyfin_objects PRIVATE TF_HAVE_${ISA})
+  endif()
+endforeach()
+
+# The C++ tests link this: the whole engine with its internals in reach.
+add_library(tinyfin_internal INTERFACE)
+target_link_libraries(tinyfin_internal INTERFACE tinyfin_objects)
+target_sources(tinyfin_internal INTERFACE $<TARGET_OBJECTS:tinyfin_objects> ${kernel_objects})
+
+add_library(tinyfin SHARED $<TARGET_OBJECTS:tinyfin_objects> ${kernel_objects})
+add_library(tinyfin::tinyfin ALIAS tinyfin)
+target_include_directories(tinyfin INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(tinyfin PRIVATE tinyfin_build tinyfin_blas ZLIB::ZLIB Threads::Threads
+                                      ${CMAKE_DL_LIBS})
+if(OpenMP_CXX_FOUND)
+  target_link_libraries(tinyfin PRIVATE OpenMP::OpenMP_CXX)
+endif()
+set_target_properties(tinyfin PROPERTIES
+  VERSION ${PROJECT_VERSION}
+  SOVERSION ${TINYFIN_ABI}
+  LINKER_LANGUAGE CXX)
+target_link_options(tinyfin PRIVATE -Wl,--exclude-libs,ALL)
+if(NOT TINYFIN_SANITIZE)
+  target_link_options(tinyfin PRIVATE -Wl,-z,defs)
+endif()
+
+set(export_map ${PROJECT_SOURCE_DIR}/src/capi/exports.map)
+if(EXISTS ${export_map})
+  target_link_options(tinyfin PRIVATE -Wl,--version-script=${export_map})
+  set_property(TARGET tinyfin APPEND PROPERTY LINK_DEPENDS ${export_map})
+endif()
+
+add_custom_target(size
+  COMMAND ${CMAKE_COMMAND} -DLIBRARY=$<TARGET_FILE:tinyfin> -DSTRIP=${CMAKE_STRIP}
+          -P ${PROJECT_SOURCE_DIR}/cmake/size.cmake
+  DEPENDS tinyfin VERBATIM)
