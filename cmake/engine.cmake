@@ -9,8 +9,10 @@ file(GLOB kernel_sources CONFIGURE_DEPENDS src/backends/cpu/kernels/*.cpp)
 add_library(tinyfin_objects OBJECT ${engine_sources})
 target_include_directories(tinyfin_objects
   PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
-target_compile_definitions(tinyfin_objects PRIVATE
-  TINYFIN_PLUGIN_DIR="${CMAKE_INSTALL_FULL_LIBDIR}/${TINYFIN_PLUGIN_SUBDIR}")
+if(TINYFIN_BACKEND_DIR)
+  set_property(SOURCE src/backend/loader.cpp APPEND PROPERTY COMPILE_DEFINITIONS
+               TINYFIN_BACKEND_DIR="${TINYFIN_BACKEND_DIR}")
+endif()
 target_link_libraries(tinyfin_objects
   PRIVATE tinyfin_build
   PUBLIC tinyfin_blas ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
@@ -66,6 +68,7 @@ endif()
 set_target_properties(tinyfin PROPERTIES
   VERSION ${PROJECT_VERSION}
   SOVERSION ${TINYFIN_ABI}
+  BUILD_WITH_INSTALL_RPATH ON  # the same file goes into wheels: no paths of this machine in it
   LINKER_LANGUAGE CXX)
 target_link_options(tinyfin PRIVATE -Wl,--exclude-libs,ALL)
 if(NOT TINYFIN_SANITIZE)

@@ -7,11 +7,18 @@ endif()
 
 option(TINYFIN_WERROR "Warnings are errors" OFF)
 option(TINYFIN_OPENMP "Thread pool on OpenMP; OFF: on std::thread" ON)
-option(TINYFIN_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
-option(TINYFIN_BENCHMARKS "Build the benchmark programs" ${PROJECT_IS_TOP_LEVEL})
+set(developing ${PROJECT_IS_TOP_LEVEL})
+if(SKBUILD)  # pip builds a wheel
+  set(developing OFF)
+endif()
+option(TINYFIN_TESTS "Build the tests" ${developing})
+option(TINYFIN_EXAMPLES "Build the C and C++ examples" ${developing})
+option(TINYFIN_BENCHMARKS "Build the benchmark programs" ${developing})
 option(TINYFIN_PYTHON "Build the Python extension where Python and cffi are found" ON)
 set(TINYFIN_BLAS "" CACHE STRING "openblas, none, or empty: openblas where it is found")
 set_property(CACHE TINYFIN_BLAS PROPERTY STRINGS "" openblas none)
+set(TINYFIN_BACKEND_DIR "" CACHE STRING
+    "A directory searched for plugins after the one beside the library; for distributions")
 set(TINYFIN_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefined")
 
 set(CMAKE_CXX_STANDARD 20)

@@ -28,8 +28,7 @@ function(tinyfin_install component root package includedir libdir)
           DESTINATION ${root}${libdir}/${config_dir} COMPONENT ${component} ${ARGN})
   install(FILES ${package}/tinyfin.pc DESTINATION ${root}${libdir}/pkgconfig
           COMPONENT ${component} ${ARGN})
-  get_property(plugins GLOBAL PROPERTY TINYFIN_INSTALLED_BACKENDS)
-  foreach(plugin IN LISTS plugins)
+  foreach(plugin IN LISTS TINYFIN_INSTALLED_BACKENDS)
     install(TARGETS ${plugin} LIBRARY DESTINATION ${root}${libdir}/${TINYFIN_PLUGIN_SUBDIR}
             COMPONENT ${component} ${ARGN})
   endforeach()

@@ -1,0 +1,116 @@
+# The short way to everything. `make help` lists it; CMakePresets.json is the long way.
+# SPDX-License-Identifier: MIT
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= $(shell nproc)
+
+BIN := $(VENV)/bin
+# A missing kernel is an error in tests, not a detour.
+TEST_ENV := TINYFIN_FALLBACK=error TINYFIN_BACKEND_PATH=$(CURDIR)/build/release/lib/tinyfin/backends-0
+
+# What the build needs from a Debian-like system.
+PACKAGES := cmake ninja-build libopenblas-dev zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
+# What it needs from PyPI, in the virtual environment.
+MODULES  := cffi scikit-build-core numpy pytest matplotlib ruff
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench format docs size clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS)"
+
+# Setup --------------------------------------------------------------------------------------------
+
+setup: $(VENV)/.modules ## install what the build needs (apt as root), make the virtual environment
+
+build/.packages: Makefile
+	@mkdir -p build
+	@if ! command -v dpkg-query >/dev/null; then \
+	  echo "not a Debian-like system; these are expected to be there: $(PACKAGES)"; \
+	else \
+	  missing=; \
+	  for p in $(PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	  done; \
+	  if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ]; then \
+	      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	    else \
+	      echo "Some packages are missing. Run this, then make again:"; \
+	      echo "  sudo apt-get install -y --no-install-recommends$$missing"; \
+	      exit 1; \
+	    fi; \
+	  fi; \
+	fi
+	@touch $@
+
+$(VENV)/.modules: build/.packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(MODULES)
+	@touch $@
+
+# Build --------------------------------------------------------------------------------------------
+
+build/release/build.ninja: | setup
+	cmake --preset release -DPython_EXECUTABLE=$(abspath $(BIN))/python
+
+build: build/release/build.ninja ## compile everything
+	@cmake --build --preset release -j $(JOBS)
+
+package: build/release/build.ninja ## compile the library, its plugins and the Python extension only
+	@cmake --build --preset release -j $(JOBS) --target package
+
+# pip goes through the same build directory: nothing is compiled twice.
+$(VENV)/.installed: $(wildcard build/release/lib/libtinyfin.so build/release/python/tinyfin/*.so \
+                      build/release/lib/tinyfin/backends-0/*.so include/tinyfin/*) pyproject.toml \
+                    $(shell find bindings/python/tinyfin -name '*.py' -o -name '*.pyi')
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
+	  --force-reinstall -Cbuild-dir=build/release .
+	@touch $@
+
+install: package ## install the Python package into the virtual environment
+	@$(MAKE) -s --no-print-directory $(VENV)/.installed
+
+# Use ----------------------------------------------------------------------------------------------
+
+demo: install ## train an MLP on MNIST and draw what it learnt
+	@mkdir -p build/demo
+	@$(BIN)/python examples/python/mnist_mlp.py --epochs 5 --plot build/demo/mnist_mlp.png
+
+test: test-cpp check-generated test-python ## run all tests
+
+test-cpp: build
+	@ctest --preset release -j $(JOBS)
+
+check-generated: build
+	@$(BIN)/python bindings/gen/generate.py --check
+
+test-python: install
+	@$(TEST_ENV) $(BIN)/python -m pytest tests/python
+
+asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer
+	@test -f build/$@/build.ninja || cmake --preset $@
+	@cmake --build --preset $@ -j $(JOBS)
+	@ctest --preset $@ -j $(JOBS)
+
+bench: install ## measure against PyTorch (where it is installed) and against the machine's roof
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OPENBLAS_NUM_THREADS \
+	  $(BIN)/python -m benchmarks $(BENCH)
+
+# Care ---------------------------------------------------------------------------------------------
+
+format: setup ## format the sources
+	clang-format -i $$(git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu')
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: ## the public headers as pages in build/docs
+	@command -v doxygen >/dev/null || { echo "doxygen is missing: apt-get install doxygen"; exit 1; }
+	@mkdir -p build/docs && doxygen -q docs/Doxyfile && echo "build/docs/html/index.html"
+
+size: package ## bytes of the stripped library
+	@cmake --build --preset release --target size | tail -n 1
+
+clean: ## remove everything that was built
+	rm -rf build $(VENV)/.installed
