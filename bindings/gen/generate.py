@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import emit_c
+import emit_cffi
 import emit_docs
 import emit_python
 from headers import read_headers
