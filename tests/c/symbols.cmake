@@ -1,0 +1,28 @@
+# Compares the library's exported symbols with the committed list.
+# SPDX-License-Identifier: MIT
+execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE text
+                COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${text}")
+set(exported "")
+foreach(line IN LISTS lines)
+  if(line MATCHES " [B-Z] ([^@ ]+)(@.*)?$")
+    list(APPEND exported ${CMAKE_MATCH_1})
+  endif()
+endforeach()
+file(STRINGS ${GOLDEN} golden REGEX "^tf")
+list(SORT golden)
+list(SORT exported)
+set(gone ${golden})
+set(new ${exported})
+if(exported)
+  list(REMOVE_ITEM gone ${exported})
+endif()
+if(golden)
+  list(REMOVE_ITEM new ${golden})
+endif()
+list(LENGTH exported count)
+if(gone OR new)
+  message(FATAL_ERROR "exported symbols differ from ${GOLDEN}\n  listed but not exported: ${gone}\n"
+                      "  exported but not listed: ${new}")
+endif()
+message("${count} exported symbols, all listed")
