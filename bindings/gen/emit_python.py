@@ -115,7 +115,7 @@ def _prepare(op: Op) -> list[str]:
             ]
         elif a.type == "shape":
             if _is_star(op, i):
-                out.append(f'{n} = sizes({n}, "{op.name}")')
+                out.append(f'{n} = sizes({n}, "{n}", "{op.name}")')
             else:
                 out.append(f'{n} = ints({n}, "{n}", "{op.name}")')
         elif a.type == "int?":

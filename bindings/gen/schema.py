@@ -174,6 +174,7 @@ def _parse_default(block: _Block, type_: str, name: str, text: str) -> str:
             block.line, f"default `{text}` of argument `{name}`: expected {expected}"
         )
 
+    text = {"None": "none", "True": "true", "False": "false"}.get(text, text)
     base = type_.rstrip("?")
     if text == "none" and (type_.endswith("?") or type_ in ("dtype", "device")):
         return text

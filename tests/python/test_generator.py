@@ -19,7 +19,7 @@ GOOD = """\
 // Sums: of everything.
 // SPDX-License-Identifier: MIT
 
-//@op total(Tensor x, int[]? dim=none, bool keepdim=false,
+//@op total(Tensor x, int[]? dim=none, bool keepdim=False,
 //@   reduction reduction=mean) -> Tensor
 //@ since: 0.1
 //@ grad: yes
@@ -59,10 +59,10 @@ def changed(old, new):
     ("text", "line", "message"),
     [
         (changed("int[]? dim", "ints dim"), 4, "unknown type `ints` of argument `dim`"),
-        (changed("bool keepdim=false", "bool keepdim=no"), 4, "expected true or false"),
+        (changed("bool keepdim=False", "bool keepdim=no"), 4, "expected true or false"),
         (changed("=mean", "=median"), 4, "one of none, mean, sum"),
         (changed("Tensor x,", "Tensor x=none,"), 4, "expected no default"),
-        (changed("bool keepdim=false", "bool keepdim"), 4, "has no default but follows `dim`"),
+        (changed("bool keepdim=False", "bool keepdim"), 4, "has no default but follows `dim`"),
         (changed("bool keepdim", "bool for"), 4, "cannot name an argument"),
         (changed("Tensor x,", "Tensor x, int x,"), 4, "two arguments are named `x`"),
         (changed(") -> Tensor", " -> Tensor"), 4, "not closed"),
@@ -98,10 +98,13 @@ def test_an_op_described_twice_names_both_places(tmp_path):
 
 def test_c_and_python_forms_of_an_op():
     (op,) = parse(GOOD)
-    assert emit_c.c_declaration(op).split() == (
-        "tf_status tf_total(const tf_tensor *x, const int64_t *dim, int64_t n_dim, "
-        "int32_t keepdim, tf_reduction reduction, tf_tensor **out)"
-    ).split()
+    assert (
+        emit_c.c_declaration(op).split()
+        == (
+            "tf_status tf_total(const tf_tensor *x, const int64_t *dim, int64_t n_dim, "
+            "int32_t keepdim, tf_reduction reduction, tf_tensor **out)"
+        ).split()
+    )
     assert emit_python.signature(op, hints=False)[0] == (
         'x, dim=None, keepdim=False, reduction="mean", *, axis=UNSET, keepdims=UNSET'
     )
