@@ -25,8 +25,9 @@ struct AutogradMeta {
   Ref<Node> node;            // the call that made the tensor; null for a leaf
   int32_t out_nr = 0;        // which of the call's outputs
   bool requires_grad = false;  // asked for, on a leaf
-  bool retain_grad = false;    // keep .grad although not a leaf
-  std::unique_ptr<HookList> hooks;  // of a leaf; those of other tensors are in the node
+  uint32_t view_version = 0;   // of a view made by an op: its storage's version then
+  std::unique_ptr<HookList> hooks;   // of a leaf; those of other tensors are in the node
+  std::shared_ptr<Tensor> retained;  // where a hook keeps the gradient of a non-leaf
 };
 
 // Where the gradient of a node's input goes: on to a node, into a leaf, or nowhere.
@@ -44,10 +45,11 @@ struct SavedTensor {
 };
 
 struct OutputInfo {
-  Meta meta;      // shape, dtype, device (no strides) of the output
+  Dims shape;
+  DType dtype = DType::none;
+  Device* device = nullptr;
   Tensor buffer;  // the gradient collected so far, during backward
   std::unique_ptr<HookList> hooks;
-  TensorImpl* retained = nullptr;  // the tensor that asked to keep its gradient, if alive
 };
 
 class Node {
@@ -59,7 +61,8 @@ class Node {
   uint32_t depth = 0;   // 1 + the greatest depth of the inputs' nodes: consumers lie deeper
   bool freed = false;   // saved values are gone after a backward that did not retain them
   bool queued = false;  // in the engine's heap, during backward
-  uint64_t mark = 0;    // which backward visited it last
+  bool needed = false;  // leads to an input asked for; valid where mark is the current run
+  uint64_t mark = 0;    // the run that visited it last
   int n_in, n_out;
   // Inline for the usual call, on the heap for long lists (concat).
   Edge* edges;
@@ -79,10 +82,10 @@ class Node {
   RefCount refs_;
 };
 
-// Records `call` as the maker of `out` (n_out tensors) if grad mode is on and an input wants a
-// gradient.
-void record(const Call& call, Tensor* out, int n_out);
+// True when grad mode is on, the primitive is differentiable and an input requires a gradient.
 bool wants_grad(const Primitive& prim, Inputs in);
+// Records `call` as the maker of `out` (prim.n_out tensors).
+void record(const Call& call, Tensor* out);
 
 // What a vjp rule sees. Gradients that it sets are reduced to the input's shape (undoing
 // broadcasting) and cast to its dtype by the engine: rules need not care.
@@ -104,10 +107,11 @@ class Vjp {
   const Attrs& attrs() const { return node_.attrs; }
   int64_t i(int k) const { return node_.attrs.i(k); }
   double f(int k) const { return node_.attrs.f(k); }
-  // Shape and dtype of an input that needs a gradient (saved or not) and of an output.
+  // Shape, dtype and device of an input that needs a gradient or is saved; shape of an output.
   const Dims& in_shape(int i) const;
   DType in_dtype(int i) const;
-  const Dims& out_shape(int k = 0) const { return node_.outputs[k].meta.shape; }
+  Device& in_device(int i) const;
+  const Dims& out_shape(int k = 0) const { return node_.outputs[k].shape; }
   // True under create_graph: the rule must use differentiable ops only. (Primitives with a
   // decomposition never see this: the engine differentiates the decomposition instead.)
   bool create_graph() const { return create_graph_; }

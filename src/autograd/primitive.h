@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
+#include <type_traits>
 
 #include "core/tensor.h"
 #include "tinyfin/backend.h"
@@ -17,7 +19,12 @@ inline constexpr int kMaxAttrs = 16;
 class Attrs {
  public:
   Attrs() = default;
+  Attrs(const Attrs& o) : n_(o.n_) {
+    for (int k = 0; k < n_; ++k) v_[k] = o.v_[k];
+  }
+  Attrs& operator=(const Attrs&) = delete;
   template <class... Values>
+    requires(std::is_arithmetic_v<Values> && ...)
   explicit Attrs(Values... values) {
     (add(values), ...);
   }
@@ -62,6 +69,11 @@ enum PrimitiveFlags : uint32_t {
   kBroadcast = 1,
   // Shares storage with its input; has no kernel.
   kView = 2,
+  // The vjp uses kernels that have no gradient of their own: under create_graph the engine
+  // differentiates the decomposition instead (all inputs are saved for it).
+  kFusedVjp = 4,
+  // An input in save_in is only needed when another input wants a gradient (products).
+  kSaveForOthers = 8,
 };
 
 // Bits of inputs or outputs: input 0 is bit 0.
@@ -81,7 +93,7 @@ struct PrimitiveSpec {
   // "a b": inputs, "?" behind an optional one, "…" behind a list; then ";" and the attributes
   // in order, "int dim, float eps". For backend authors (docs/primitives.md).
   const char* signature = "";
-  VjpFn vjp = nullptr;  // null: not differentiable
+  VjpFn vjp = nullptr;  // null: by the decomposition, or not differentiable
   uint32_t save_in = 0;   // inputs and outputs that vjp reads
   uint32_t save_out = 0;
   uint32_t flags = 0;
@@ -102,7 +114,10 @@ const Primitive* find_primitive(const char* name);
 
 // Tensors that go into a call. An undefined tensor is an absent optional argument.
 struct Inputs {
-  Inputs(std::initializer_list<const Tensor*> list) : ptr(list.begin()), n(int(list.size())) {}
+  // The list lives until the end of the full expression that makes the call.
+  Inputs(std::initializer_list<const Tensor*> list) : n(int(list.size())) {
+    ptr = std::data(list);
+  }
   Inputs(const Tensor* const* p, int count) : ptr(p), n(count) {}
   const Tensor& operator[](int i) const { return *ptr[i]; }
   const Tensor* const* ptr;
@@ -131,7 +146,8 @@ Tensor run_view(const Primitive& prim, const Tensor& x, const Attrs& attrs, cons
 void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
                  const Attrs& attrs);
 
-// backend/dispatch.cpp: kernel → decomposition → cpu → error. Outputs are allocated.
-void dispatch(const Call& call, Tensor* out);
+// backend/dispatch.cpp: kernel → decomposition → cpu → error. Outputs are allocated; a
+// decomposition replaces them unless `keep_out`, then it is copied into them.
+void dispatch(const Call& call, Tensor* out, bool keep_out = false);
 
 }  // namespace tf

@@ -57,7 +57,16 @@ std::vector<Tensor> borrow_list(const tf_tensor* const* handles, int64_t n, cons
 // The list a caller passed as pointer and count; NULL only with a count of 0.
 std::span<const int64_t> int_list(const int64_t* values, int64_t n, const char* argument);
 
-// A place for a result; fails on NULL, else clears it.
+// A place for a number; fails on NULL, else sets it to 0.
+template <class T>
+T* value_slot(T* out, const char* argument = "out") {
+  TF_CHECK(out, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument,
+           "`; expected an address for the result");
+  *out = T{};
+  return out;
+}
+
+// A place for a handle; fails on NULL, else clears it.
 template <class T>
 T** out_slot(T** out, const char* argument = "out") {
   TF_CHECK(out, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/dims.h"
 #include "core/dtype.h"
@@ -84,6 +85,9 @@ class Tensor : public Ref<TensorImpl> {
 // A new tensor with memory that is not initialised.
 Tensor empty(const Dims& shape, DType dtype, Device& device);
 Tensor empty(const Meta& meta);
+// A tensor over given storage; offset in elements from its start.
+Tensor tensor_of(Ref<Storage>&& storage, DType dtype, const Dims& shape, const Dims& strides,
+                 int64_t offset);
 // Another view of the same storage, without autograd history.
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset);
 Tensor alias(const Tensor& x);

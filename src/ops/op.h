@@ -27,6 +27,13 @@ Tensor materialize(const Tensor& x, DType dtype, Device& device);
 Tensor cast_to(const Tensor& x, DType dtype);    // differentiable; x itself if it has it already
 Tensor as_float(const Tensor& x);                // integers and bool to float32, weak made real
 
+// A tensor filled with one number (integers beyond 2^53 kept exactly).
+Tensor full_scalar(const Dims& shape, double value, DType dtype, Device& device);
+Tensor full_scalar(const Dims& shape, int64_t value, DType dtype, Device& device);
+
+inline IntList as_list(const Dims& dims) { return {dims.data(), size_t(dims.size())}; }
+inline Dims as_dims(IntList list) { return Dims(list.data(), int64_t(list.size())); }
+
 // Output like x: dense, with x's order of strides (channels-last stays channels-last).
 Meta meta_like(const Tensor& x, DType dtype);
 inline Meta meta_like(const Tensor& x) { return meta_like(x, x.dtype()); }

@@ -1,0 +1,102 @@
+// The list of primitives and the way every op takes.
+// SPDX-License-Identifier: MIT
+#include <cstring>
+
+#include "autograd/engine.h"
+#include "autograd/primitive.h"
+#include "ops/ops.h"
+
+namespace tf {
+namespace {
+
+constinit const Primitive* head = nullptr;
+constinit int count = 0;
+
+}  // namespace
+
+Primitive::Primitive(const PrimitiveSpec& spec) : PrimitiveSpec(spec), id(count++), next(head) {
+  head = this;
+}
+
+const Primitive* first_primitive() { return head; }
+int primitive_count() { return count; }
+
+const Primitive* find_primitive(const char* name) {
+  for (const Primitive* p = head; p; p = p->next)
+    if (std::strcmp(p->name, name) == 0) return p;
+  return nullptr;
+}
+
+Tensor run(const Primitive& prim, Inputs in, const Attrs& attrs, const Meta& meta) {
+  Tensor out = empty(meta);
+  const Call call{prim, in, attrs};
+  dispatch(call, &out);
+  if (wants_grad(prim, in)) record(call, &out);
+  return out;
+}
+
+void run_multi(const Primitive& prim, Inputs in, const Attrs& attrs, const Meta* metas,
+               Tensor* out) {
+  for (int k = 0; k < prim.n_out; ++k) out[k] = empty(metas[k]);
+  const Call call{prim, in, attrs};
+  dispatch(call, out);
+  if (wants_grad(prim, in)) record(call, out);
+}
+
+Tensor run_view(const Primitive& prim, const Tensor& x, const Attrs& attrs, const Dims& shape,
+                const Dims& strides, int64_t offset) {
+  Tensor out = alias(x, shape, strides, offset);
+  out.get()->is_view = true;
+  const Inputs in{&x};
+  if (wants_grad(prim, in)) record({prim, in, attrs}, &out);
+  return out;
+}
+
+void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
+                 const Attrs& attrs) {
+  TF_CHECK(self.storage().writable(), TINYFIN_ERROR_STATE,
+           "received a read-only tensor for the in-place op `", op,
+           "`; expected one whose memory may be written; try clone()");
+  for (int d = 0; d < self.ndim(); ++d)
+    TF_CHECK(self.size(d) <= 1 || self.strides()[d] != 0, TINYFIN_ERROR_STATE,
+             "received an expanded tensor (several elements share memory) for the in-place op `",
+             op, "`; expected one with memory of its own; try clone()");
+  const bool recorded = grad_enabled() && (self.requires_grad() || wants_grad(prim, in));
+  if (recorded) {
+    TF_CHECK(!(self.is_leaf() && self.requires_grad()), TINYFIN_ERROR_GRAPH, "`", op,
+             "` would modify a leaf that requires a gradient; do it under no_grad, or use the "
+             "form that is not in-place");
+    TF_CHECK(!self.get()->is_view, TINYFIN_ERROR_GRAPH, "`", op,
+             "` would modify a view of a tensor that takes part in a gradient; modify that "
+             "tensor itself, or use the form that is not in-place");
+  }
+  // The tensor as it was, with its history: what the recorded call has as input.
+  Tensor before = alias(self);
+  before.get()->is_view = self.get()->is_view;
+  if (recorded) std::swap(before.get()->meta, self.get()->meta);
+  std::vector<Tensor> copies(size_t(in.n));
+  std::vector<const Tensor*> list(size_t(in.n));
+  for (int i = 0; i < in.n; ++i) {
+    const Tensor& x = in[i];
+    list[size_t(i)] = &x;
+    if (!x.defined() || &x.storage() != &self.storage()) continue;
+    if (x.shape() == self.shape() && x.strides() == self.strides() &&
+        x.get()->offset == self.get()->offset) {
+      list[size_t(i)] = &before;
+    } else {  // overlaps what is about to be written
+      copies[size_t(i)] = clone(x);
+      list[size_t(i)] = &copies[size_t(i)];
+    }
+  }
+  const Call call{prim, Inputs(list.data(), in.n), attrs};
+  try {
+    dispatch(call, &self, /*keep_out=*/true);
+  } catch (...) {
+    if (recorded) std::swap(before.get()->meta, self.get()->meta);
+    throw;
+  }
+  self.storage().bump_version();
+  if (recorded && wants_grad(prim, call.in)) record(call, &self);
+}
+
+}  // namespace tf
