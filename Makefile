@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= $(shell nproc)
+# A Python that has PyTorch, to compare with; it runs this build.
+BENCH_PYTHON ?= $(VENV)/bin/python
 
 BIN := $(VENV)/bin
 # A missing kernel is an error in tests, not a detour.
@@ -95,9 +97,9 @@ asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --preset $@ -j $(JOBS)
 
-bench: install ## measure against PyTorch (where it is installed) and against the machine's roof
+bench: build ## measure against PyTorch (where it is installed) and against the machine's roof
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OPENBLAS_NUM_THREADS \
-	  $(BIN)/python -m benchmarks $(BENCH)
+	  PYTHONPATH=build/release/python $(BENCH_PYTHON) -m benchmarks $(BENCH)
 
 # Care ---------------------------------------------------------------------------------------------
 
