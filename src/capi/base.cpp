@@ -6,6 +6,7 @@
 #include <new>
 
 #include "backend/registry.h"
+#include "backends/cpu/isa.h"
 #include "capi/guard.h"
 #include "core/parallel.h"
 #include "core/rng.h"
@@ -174,6 +175,11 @@ int32_t tf_num_threads(void) { return tf::num_threads(); }
 
 tf_status tf_set_num_threads(int32_t n) {
   return guard("set_num_threads", [&] { tf::set_num_threads(n); });
+}
+
+const char* tf_cpu_isa(void) {
+  guard("cpu_isa", [] { tf::cpu_device(); });  // the choice is made when the backend starts
+  return tf::cpu::isa();
 }
 
 tf_status tf_manual_seed(uint64_t seed) {

@@ -38,13 +38,13 @@ Tensor neg(const Tensor& x) {
 //@ doc: Elementwise max(x, 0). The gradient at 0 is 0.
 Tensor relu(const Tensor& x) { return run(relu_p, {&x}, Attrs(), meta_like(x)); }
 
-//@op relu_mask(Tensor grad, Tensor out) -> Tensor
+//@op relu_mask(Tensor grad, Tensor result) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: private
-//@ doc: grad where out > 0, else 0: the gradient of relu.
-Tensor relu_mask(const Tensor& grad, const Tensor& out) {
-  return run(relu_mask_p, {&grad, &out}, Attrs(), meta_broadcast(grad, out, grad.dtype()));
+//@ doc: grad where result > 0, else 0: the gradient of relu.
+Tensor relu_mask(const Tensor& grad, const Tensor& result) {
+  return run(relu_mask_p, {&grad, &result}, Attrs(), meta_broadcast(grad, result, grad.dtype()));
 }
 
 }  // namespace tf

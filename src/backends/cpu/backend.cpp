@@ -8,17 +8,13 @@
 
 #include <sys/mman.h>
 
+#include "backends/cpu/isa.h"
+#include "backends/cpu/kernel_list.h"
 #include "core/env.h"
-#include "tinyfin/backend.h"
 
 namespace tf::cpu {
 
 const tf_host_api* host = nullptr;
-
-struct KernelEntry {
-  tf_kernel kernel;
-  KernelEntry* next;
-};
 
 namespace generic { extern KernelEntry* kernel_list; }
 #ifdef TF_HAVE_AVX2
@@ -105,9 +101,10 @@ tf_status copy(int32_t, void* to, const void* from, size_t bytes) {
 }
 
 }  // namespace
-}  // namespace tf::cpu
 
-extern "C" const char* tf_cpu_isa(void) { return tf::cpu::isa_name; }
+const char* isa() { return isa_name; }
+
+}  // namespace tf::cpu
 
 extern "C" tf_status tf_cpu_backend_init(const tf_host_api* host, const tf_backend** out) {
   using namespace tf::cpu;

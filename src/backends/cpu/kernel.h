@@ -13,22 +13,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "tinyfin/backend.h"
+#include "backends/cpu/kernel_list.h"
 
 #ifndef TF_ISA
 #error "kernel files are compiled with -DTF_ISA=generic|avx2|avx512 (src/backends/cpu)"
 #endif
 
 namespace tf::cpu {
-
-// The host's functions, set before the first kernel runs.
-extern const tf_host_api* host;
-
-// Kernels of one instruction set, linked by static initialisation.
-struct KernelEntry {
-  tf_kernel kernel;
-  KernelEntry* next;
-};
 
 namespace TF_ISA {
 
