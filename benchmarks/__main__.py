@@ -15,7 +15,10 @@ import sys
 from benchmarks.case import SIDES, load_workload, workload_names
 from benchmarks.machine import ROOT, Roof, commit, processor, versions
 
-HEADER = f"{'workload':<12} {'case':<34} {'thr':>3} {'tinyfin':>11} {'torch':>11} {'ratio':>6} {'roof':>6}"
+HEADER = (
+    f"{'workload':<12} {'case':<34} {'thr':>3} {'tinyfin':>11} {'torch':>11}"
+    f" {'ratio':>6} {'roof':>6}"
+)
 
 
 class Side:
