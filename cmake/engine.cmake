@@ -46,7 +46,7 @@ foreach(isa IN LISTS isas)
   list(APPEND kernel_objects $<TARGET_OBJECTS:tinyfin_cpu_${isa}>)
   if(NOT isa STREQUAL generic)
     string(TOUPPER ${isa} ISA)
-    target_compile_definitions(tinyfin_objects PRIVATE TF_HAVE_${ISA})
+    target_compile_definitions(tinyfin_objects PUBLIC TF_HAVE_${ISA})
   endif()
 endforeach()
 

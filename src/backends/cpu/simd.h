@@ -174,11 +174,17 @@ using F64 = Vec<double>;
 using I32 = Vec<int32_t>;
 using I64 = Vec<int64_t>;
 
+// A number known to the compiler, as std::integral_constant but local to the file.
+template <int kValue>
+struct Index {
+  TF_ALWAYS_INLINE constexpr operator int() const { return kValue; }
+};
+
 // Calls f(0), f(1), … f(N - 1) with compile-time indices. Arrays of registers indexed by them
 // stay in registers; in a loop, even one the compiler unrolls, they are spilled.
 template <size_t... I, class F>
 TF_INLINE void unroll_indices(std::index_sequence<I...>, F&& f) {
-  (f(std::integral_constant<int, int(I)>{}), ...);
+  (f(Index<int(I)>{}), ...);
 }
 template <int N, class F>
 TF_INLINE void unroll(F&& f) {

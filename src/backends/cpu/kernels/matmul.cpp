@@ -1,0 +1,75 @@
+// Primitives that are matrix products.
+// SPDX-License-Identifier: MIT
+#include "backends/cpu/gemm.h"
+
+namespace tf::cpu::TF_ISA {
+namespace {
+
+// Batch dimensions of out, innermost last; sizes of 1 left out.
+GemmBatch batch_of(const tf_view& a, const tf_view& b, const tf_view& c) {
+  GemmBatch batch;
+  for (int d = 0; d < c.ndim - 2; ++d) {
+    if (c.shape[d] == 1) continue;
+    const int at = batch.ndim++;
+    batch.shape[at] = c.shape[d];
+    batch.a[at] = a.strides[d];
+    batch.b[at] = b.strides[d];
+    batch.c[at] = c.strides[d];
+  }
+  return batch;
+}
+
+template <class T>
+Gemm<T> product(const tf_view& a, const tf_view& b, const tf_view& c) {
+  const int i = c.ndim - 2, j = c.ndim - 1;
+  return {c.shape[i],      c.shape[j],   a.shape[j],   static_cast<const T*>(a.data),
+          a.strides[i],    a.strides[j], static_cast<const T*>(b.data),
+          b.strides[i],    b.strides[j], static_cast<T*>(c.data), c.shape[j]};
+}
+
+// Integers wrap around, as NumPy's do.
+template <class T, class Unsigned>
+tf_status integer_matmul(const Gemm<T>& g, const GemmBatch& batch) {
+  int64_t count = g.m;
+  for (int d = 0; d < batch.ndim; ++d) count *= batch.shape[d];
+  const int64_t grain = 1 + 100000 / (g.n * g.k + 1);
+  return parallel_range(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t rest = row / g.m;
+      const T* a = g.a + row % g.m * g.a_row;
+      const T* b = g.b;
+      T* c = g.c + row % g.m * g.ldc;
+      for (int d = batch.ndim - 1; d >= 0; --d) {
+        const int64_t at = rest % batch.shape[d];
+        rest /= batch.shape[d];
+        a += at * batch.a[d];
+        b += at * batch.b[d];
+        c += at * batch.c[d];
+      }
+      memset(c, 0, size_t(g.n) * sizeof(T));
+      for (int64_t p = 0; p < g.k; ++p) {
+        const Unsigned x = Unsigned(a[p * g.a_col]);
+        for (int64_t j = 0; j < g.n; ++j)
+          c[j] = T(Unsigned(c[j]) + x * Unsigned(b[p * g.b_row + j * g.b_col]));
+      }
+    }
+  });
+}
+
+// "a b": a (…, m, k), b (…, k, n) with any strides, batch dimensions broadcast by strides of 0;
+// out (…, m, n) row-major.
+tf_status matmul_kernel(const tf_kernel_call* call, void*) {
+  const tf_view &a = call->in[0], &b = call->in[1], &c = call->out[0];
+  const GemmBatch batch = batch_of(a, b, c);
+  switch (c.dtype) {
+    case TINYFIN_FLOAT32: return gemm_parallel(product<float>(a, b, c), batch);
+    case TINYFIN_FLOAT64: return gemm_parallel(product<double>(a, b, c), batch);
+    case TINYFIN_INT32: return integer_matmul<int32_t, uint32_t>(product<int32_t>(a, b, c), batch);
+    case TINYFIN_INT64: return integer_matmul<int64_t, uint64_t>(product<int64_t>(a, b, c), batch);
+    default: return TINYFIN_ERROR_UNSUPPORTED;
+  }
+}
+TF_KERNEL(matmul, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT, matmul_kernel);
+
+}  // namespace
+}  // namespace tf::cpu::TF_ISA

@@ -1,0 +1,331 @@
+// Matrix products of the cpu backend, every instruction set this processor has, against sums in
+// long double: odd sizes, strides, sums over products, epilogues, threads.
+// SPDX-License-Identifier: MIT
+#define TF_ISA generic
+#include "backends/cpu/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "core/parallel.h"
+
+namespace tf::cpu {
+
+// The same functions, compiled for other instruction sets.
+#define DECLARE_GEMM(isa)                                        \
+  namespace isa {                                                \
+  void gemm(const Gemm<float>&);                                 \
+  void gemm(const Gemm<double>&);                                \
+  tf_status gemm_parallel(const Gemm<float>&, const GemmBatch&);  \
+  tf_status gemm_parallel(const Gemm<double>&, const GemmBatch&); \
+  }
+#ifdef TF_HAVE_AVX2
+DECLARE_GEMM(avx2)
+#endif
+#ifdef TF_HAVE_AVX512
+DECLARE_GEMM(avx512)
+#endif
+
+namespace {
+
+template <class T>
+struct Entry {
+  const char* isa;
+  void (*serial)(const Gemm<T>&);
+  tf_status (*parallel)(const Gemm<T>&, const GemmBatch&);
+};
+
+template <class T>
+std::vector<Entry<T>> entries() {
+  cpu_device();  // the backend gets its host functions
+  std::vector<Entry<T>> list{{"generic", generic::gemm, generic::gemm_parallel}};
+#ifdef TF_HAVE_AVX2
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    list.push_back({"avx2", avx2::gemm, avx2::gemm_parallel});
+#endif
+#ifdef TF_HAVE_AVX512
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    list.push_back({"avx512", avx512::gemm, avx512::gemm_parallel});
+#endif
+  return list;
+}
+
+// A matrix (or several) in a larger array whose other elements are NaN: reading one shows.
+template <class T>
+struct Matrix {
+  std::vector<T> memory;
+  int64_t row = 0, col = 0, step = 0;
+  const T* data() const { return memory.data(); }
+};
+
+enum class Order { kRows, kColumns, kSpread };
+
+template <class T>
+Matrix<T> random_matrix(int64_t rows, int64_t columns, int64_t count, Order order, int64_t pad,
+                        std::mt19937& rng) {
+  Matrix<T> m;
+  const int64_t gap = order == Order::kSpread ? 3 : 1;
+  const bool by_rows = order != Order::kColumns;
+  m.col = by_rows ? gap : rows * gap + pad;
+  m.row = by_rows ? columns * gap + pad : gap;
+  m.step = (by_rows ? rows * m.row : columns * m.col) + pad;
+  m.memory.assign(size_t(count * m.step + 1), std::numeric_limits<T>::quiet_NaN());
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        m.memory[size_t(r * m.step + i * m.row + j * m.col)] = T(uniform(rng));
+  return m;
+}
+
+struct Case {
+  int64_t m, n, k, reduce = 1;
+  Order a = Order::kRows, b = Order::kRows;
+  int64_t pad = 0;
+  bool accumulate = false, bias = false;
+  tf_activation activation = TINYFIN_ACTIVATION_NONE;
+};
+
+std::string text(const Case& c) {
+  return "m " + std::to_string(c.m) + " n " + std::to_string(c.n) + " k " + std::to_string(c.k) +
+         " reduce " + std::to_string(c.reduce) + " orders " + std::to_string(int(c.a)) +
+         std::to_string(int(c.b)) + " pad " + std::to_string(c.pad) + " activation " +
+         std::to_string(c.activation);
+}
+
+long double activated(tf_activation activation, long double x) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU: return x < 0 ? 0 : x;
+    case TINYFIN_ACTIVATION_GELU: return x * std::erfc(-x * std::sqrt(0.5L)) / 2;
+    case TINYFIN_ACTIVATION_GELU_TANH:
+      return x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0L)) * (x + 0.044715L * x * x * x)));
+    case TINYFIN_ACTIVATION_SIGMOID: return 1 / (1 + std::exp(-x));
+    case TINYFIN_ACTIVATION_TANH: return std::tanh(x);
+    case TINYFIN_ACTIVATION_SILU: return x / (1 + std::exp(-x));
+    default: return x;
+  }
+}
+
+template <class T>
+struct Problem {
+  Matrix<T> a, b;
+  std::vector<T> c, bias;
+  Gemm<T> g;
+};
+
+constexpr int64_t kFrame = 5;  // untouched elements behind each row of C
+
+template <class T>
+Problem<T> problem(const Case& c, std::mt19937& rng) {
+  Problem<T> p;
+  p.a = random_matrix<T>(c.m, c.k, c.reduce, c.a, c.pad, rng);
+  p.b = random_matrix<T>(c.k, c.n, c.reduce, c.b, c.pad, rng);
+  p.bias = random_matrix<T>(1, c.n, 1, Order::kRows, 0, rng).memory;
+  const int64_t ldc = c.n + kFrame;
+  p.c.assign(size_t(c.m * ldc), T(7));
+  p.g = {c.m, c.n, c.k, p.a.data(), p.a.row, p.a.col, p.b.data(), p.b.row, p.b.col, p.c.data(), ldc};
+  p.g.accumulate = c.accumulate;
+  p.g.bias = c.bias ? p.bias.data() : nullptr;
+  p.g.activation = c.activation;
+  p.g.reduce = c.reduce;
+  p.g.a_step = p.a.step;
+  p.g.b_step = p.b.step;
+  return p;
+}
+
+template <class T>
+void expect_right(const Problem<T>& p, const char* isa, const Case& c) {
+  const Gemm<T>& g = p.g;
+  const long double bound = 4 * std::numeric_limits<T>::epsilon() *
+                            (std::sqrt((long double)(c.k * c.reduce)) + 2) * 4;
+  for (int64_t i = 0; i < g.m; ++i) {
+    for (int64_t j = 0; j < g.n; ++j) {
+      long double sum = g.accumulate ? 7 : 0;
+      for (int64_t r = 0; r < g.reduce; ++r)
+        for (int64_t q = 0; q < g.k; ++q)
+          sum += (long double)g.a[r * g.a_step + i * g.a_row + q * g.a_col] *
+                 g.b[r * g.b_step + q * g.b_row + j * g.b_col];
+      if (g.bias) sum += g.bias[j];
+      const long double want = activated(g.activation, sum);
+      const T got = p.c[size_t(i * g.ldc + j)];
+      ASSERT_LE(std::abs(got - want), bound * (1 + std::abs(want)))
+          << isa << " " << text(c) << " at " << i << ", " << j << ": " << got << ", expected "
+          << double(want);
+    }
+    for (int64_t j = g.n; j < g.ldc; ++j)
+      ASSERT_EQ(p.c[size_t(i * g.ldc + j)], T(7)) << isa << " " << text(c) << " wrote past row " << i;
+  }
+}
+
+template <class T>
+void check(const Case& c) {
+  for (const Entry<T>& entry : entries<T>()) {
+    std::mt19937 rng(7);
+    Problem<T> p = problem<T>(c, rng);
+    entry.serial(p.g);
+    expect_right(p, entry.isa, c);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+void check_both(const Case& c) {
+  check<float>(c);
+  if (!::testing::Test::HasFatalFailure()) check<double>(c);
+}
+
+constexpr Order kOrders[] = {Order::kRows, Order::kColumns, Order::kSpread};
+
+TEST(Gemm, SizesAndOrders) {
+  std::mt19937 rng(1);
+  std::uniform_int_distribution<int64_t> size(1, 33), long_size(34, 200);
+  for (int i = 0; i < 400; ++i) {
+    Case c{size(rng), size(rng), size(rng)};
+    if (i % 4 == 1) c.m = long_size(rng);
+    if (i % 4 == 2) c.n = long_size(rng);
+    if (i % 8 == 3) c.k = long_size(rng);
+    c.a = kOrders[i % 3];
+    c.b = kOrders[i / 3 % 3];
+    c.pad = i % 5;
+    c.accumulate = i % 7 == 0;
+    check_both(c);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// One row, one column, one term: the shortest of everything.
+TEST(Gemm, Ones) {
+  for (int64_t m : {1, 2, 70})
+    for (int64_t n : {1, 3, 70})
+      for (int64_t k : {1, 5, 600})
+        for (Order a : kOrders)
+          for (Order b : kOrders) {
+            check_both({.m = m, .n = n, .k = k, .a = a, .b = b, .pad = 1, .bias = true});
+            if (HasFatalFailure()) return;
+          }
+}
+
+// Past every block size: several blocks of k, packed A, packed B.
+TEST(Gemm, Blocks) {
+  for (Order a : kOrders)
+    for (Order b : kOrders) {
+      check_both({.m = 61, .n = 165, .k = 1100, .a = a, .b = b, .bias = true,
+                  .activation = TINYFIN_ACTIVATION_RELU});
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST(Gemm, Empty) {
+  for (int64_t m : {0, 3})
+    for (int64_t n : {0, 40})
+      for (int64_t k : {0, 4})
+        for (bool accumulate : {false, true})
+          for (bool bias : {false, true})
+            check_both({.m = m, .n = n, .k = k, .accumulate = accumulate, .bias = bias});
+  check_both({.m = 3, .n = 5, .k = 4, .reduce = 0, .bias = true,
+              .activation = TINYFIN_ACTIVATION_RELU});
+}
+
+TEST(Gemm, SumOfProducts) {
+  for (int64_t reduce : {2, 3, 7})
+    for (Order a : kOrders)
+      for (Order b : kOrders) {
+        check_both({.m = 17, .n = 48, .k = 21, .reduce = reduce, .a = a, .b = b, .pad = 2,
+                    .bias = true, .activation = TINYFIN_ACTIVATION_RELU});
+        check_both({.m = 90, .n = 37, .k = 530, .reduce = reduce, .a = a, .b = b,
+                    .accumulate = true});
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST(Gemm, Activations) {
+  for (tf_activation activation = TINYFIN_ACTIVATION_NONE; activation <= TINYFIN_ACTIVATION_SILU;
+       ++activation)
+    for (int64_t m : {1, 19})
+      for (int64_t n : {1, 16, 45}) {
+        check_both({.m = m, .n = n, .k = 9, .bias = true, .activation = activation});
+        check_both({.m = m, .n = n, .k = 9, .b = Order::kColumns, .accumulate = true,
+                    .activation = activation});
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST(Gemm, NanGoesThroughRelu) {
+  for (const Entry<float>& entry : entries<float>()) {
+    std::vector<float> a(3, 1.0f), b(3 * 20, 1.0f), c(20);
+    b[4] = std::numeric_limits<float>::quiet_NaN();
+    Gemm<float> g{1, 20, 3, a.data(), 3, 1, b.data(), 20, 1, c.data(), 20};
+    g.activation = TINYFIN_ACTIVATION_RELU;
+    entry.serial(g);
+    EXPECT_TRUE(std::isnan(c[4])) << entry.isa;
+    EXPECT_EQ(c[5], 3.0f) << entry.isa;
+  }
+}
+
+// The cut into tiles changes no bit, whatever the number of threads.
+template <class T>
+void check_threads(const Case& c) {
+  const int32_t before = num_threads();
+  for (const Entry<T>& entry : entries<T>()) {
+    std::mt19937 rng(3);
+    Problem<T> serial = problem<T>(c, rng);
+    entry.serial(serial.g);
+    for (int32_t threads = 1; threads <= 4; ++threads) {
+      set_num_threads(threads);
+      std::mt19937 again(3);
+      Problem<T> p = problem<T>(c, again);
+      EXPECT_EQ(entry.parallel(p.g, {}), TINYFIN_OK);
+      EXPECT_EQ(0, std::memcmp(p.c.data(), serial.c.data(), p.c.size() * sizeof(T)))
+          << entry.isa << " " << threads << " threads, " << text(c);
+    }
+  }
+  set_num_threads(before);
+}
+
+TEST(Gemm, SameBitsForAnyThreads) {
+  for (Order a : {Order::kRows, Order::kColumns})
+    for (Order b : {Order::kRows, Order::kColumns})
+      for (const Case& c : {Case{64, 128, 784}, Case{700, 24, 130}, Case{5, 900, 200},
+                            Case{1, 2000, 300}, Case{1500, 1, 300}, Case{330, 300, 90}}) {
+        Case d = c;
+        d.a = a;
+        d.b = b;
+        d.bias = true;
+        check_threads<float>(d);
+        check_threads<double>(d);
+      }
+}
+
+TEST(Gemm, Batch) {
+  const int64_t m = 9, n = 20, k = 11;
+  for (const Entry<double>& entry : entries<double>()) {
+    std::mt19937 rng(5);
+    const auto a = random_matrix<double>(m, k, 6, Order::kRows, 0, rng);
+    const auto b = random_matrix<double>(k, n, 3, Order::kRows, 0, rng);
+    std::vector<double> c(size_t(6 * m * n)), one(size_t(m * n));
+    // (2, 3) products; B is the same for both of the first dimension.
+    Gemm<double> g{m, n, k, a.data(), a.row, a.col, b.data(), b.row, b.col, c.data(), n};
+    const GemmBatch batch{2, {2, 3}, {3 * a.step, a.step}, {0, b.step}, {3 * m * n, m * n}};
+    EXPECT_EQ(entry.parallel(g, batch), TINYFIN_OK);
+    for (int64_t i = 0; i < 6; ++i) {
+      Gemm<double> single = g;
+      single.a += i * a.step;
+      single.b += i % 3 * b.step;
+      single.c = one.data();
+      entry.serial(single);
+      EXPECT_EQ(0, std::memcmp(one.data(), &c[size_t(i * m * n)], one.size() * sizeof(double)))
+          << entry.isa << " product " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tf::cpu
