@@ -108,7 +108,7 @@ struct Primitive : PrimitiveSpec {
   const Primitive* next;  // the one defined before it
 };
 
-const Primitive* first_primitive();
+const Primitive* first_primitive() noexcept;
 int primitive_count();
 const Primitive* find_primitive(const char* name);
 

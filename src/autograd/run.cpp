@@ -18,7 +18,7 @@ Primitive::Primitive(const PrimitiveSpec& spec) : PrimitiveSpec(spec), id(count+
   head = this;
 }
 
-const Primitive* first_primitive() { return head; }
+const Primitive* first_primitive() noexcept { return head; }
 int primitive_count() { return count; }
 
 const Primitive* find_primitive(const char* name) {

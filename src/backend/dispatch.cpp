@@ -199,7 +199,7 @@ void dispatch(const Call& call, Tensor* out, bool keep_out) {
 
 Fallback fallback_policy() { return policy().load(); }
 void set_fallback_policy(Fallback p) { policy().store(p); }
-int64_t fallback_count() { return fallbacks.load(std::memory_order_relaxed); }
+int64_t fallback_count() noexcept { return fallbacks.load(std::memory_order_relaxed); }
 
 Fallback parse_fallback(const std::string& text) {
   if (text == "error") return Fallback::error;

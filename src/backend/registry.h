@@ -76,7 +76,7 @@ enum class Fallback { error, warn, allow };
 Fallback fallback_policy();
 void set_fallback_policy(Fallback policy);
 Fallback parse_fallback(const std::string& text);
-int64_t fallback_count();
+int64_t fallback_count() noexcept;
 
 }  // namespace tf
 

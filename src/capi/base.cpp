@@ -82,7 +82,7 @@ const char* tf_version(void) {
       TINYFIN_VERSION_PATCH);
 }
 
-int32_t tf_abi_version(void) { return 0; }
+int32_t tf_abi_version(void) { return TINYFIN_ABI; }
 
 const char* tf_last_error(void) { return tf::last_error; }
 

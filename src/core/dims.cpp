@@ -39,7 +39,7 @@ Dims contiguous_strides(const Dims& shape) {
   return strides;
 }
 
-bool is_contiguous(const Dims& shape, const Dims& strides) {
+bool is_contiguous(const Dims& shape, const Dims& strides) noexcept {
   int64_t expect = 1;
   for (int i = shape.size() - 1; i >= 0; --i) {
     if (shape[i] == 0) return true;

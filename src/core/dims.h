@@ -29,14 +29,14 @@ class Dims {
     return d;
   }
 
-  int size() const { return n_; }
+  int size() const noexcept { return n_; }
   bool empty() const { return n_ == 0; }
   int64_t operator[](int i) const { return v_[i]; }
   int64_t& operator[](int i) { return v_[i]; }
   // Python's reading: at(-1) is the last.
   int64_t at(int i) const { return v_[i < 0 ? i + n_ : i]; }
-  const int64_t* data() const { return v_; }
-  int64_t* data() { return v_; }
+  const int64_t* data() const noexcept { return v_; }
+  int64_t* data() noexcept { return v_; }
   const int64_t* begin() const { return v_; }
   const int64_t* end() const { return v_ + n_; }
 
@@ -76,7 +76,7 @@ int64_t checked_numel(const Dims& shape);
 // Row-major strides, in elements.
 Dims contiguous_strides(const Dims& shape);
 
-bool is_contiguous(const Dims& shape, const Dims& strides);
+bool is_contiguous(const Dims& shape, const Dims& strides) noexcept;
 
 // True when the strides lay the elements out without gaps or overlap in some order
 // of the dimensions (contiguous, transposed, channels-last, …).

@@ -4,7 +4,7 @@
 
 namespace tf {
 
-const char* name_of(DType t) {
+const char* name_of(DType t) noexcept {
   switch (t) {
     case DType::f32: return "float32";
     case DType::f64: return "float64";

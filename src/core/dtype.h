@@ -23,7 +23,7 @@ constexpr bool is_float(DType t) { return t == DType::f32 || t == DType::f64; }
 constexpr bool is_int(DType t) { return t == DType::i32 || t == DType::i64; }
 constexpr bool is_bool(DType t) { return t == DType::b8; }
 
-constexpr int64_t size_of(DType t) {
+constexpr int64_t size_of(DType t) noexcept {
   switch (t) {
     case DType::f32:
     case DType::i32: return 4;
@@ -35,7 +35,7 @@ constexpr int64_t size_of(DType t) {
   return 0;
 }
 
-const char* name_of(DType t);
+const char* name_of(DType t) noexcept;
 
 // The type both operands are computed in: numpy.promote_types on our five types.
 DType promote_types(DType a, DType b);
