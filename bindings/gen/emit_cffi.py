@@ -77,12 +77,18 @@ def cdef(headers: list[Header], ops: list[Op]) -> str:
     return "\n".join(out) + "\n"
 
 
-def shims(ops: list[Op]) -> str:
+def shims(headers: list[Header], ops: list[Op]) -> str:
     out = [
         "/* One shim per op: it holds the out slot, so that a call from Python costs one crossing,",
         " * and notes the status of a failure for the exception that follows.",
         " * " + NOTICE,
         " * SPDX-License-Identifier: MIT */",
+        "",
+        "#include <stdlib.h>",
+        "",
+    ]
+    out += [f"#include <tinyfin/{h.name}>" for h in headers]
+    out += [
         "",
         "#if defined(_MSC_VER)",
         "#define TFPY_THREAD_LOCAL __declspec(thread)",

@@ -35,7 +35,7 @@ def generate(root: Path) -> dict[str, str]:
         "src/capi/exports.map": emit_c.exports_map(headers),
         "tests/c/golden_symbols.txt": emit_c.golden_symbols(headers),
         "bindings/python/src/_cdef.h": emit_cffi.cdef(headers, ops),
-        "bindings/python/src/_shims.h": emit_cffi.shims(ops),
+        "bindings/python/src/_shims.h": emit_cffi.shims(headers, ops),
         "bindings/python/tinyfin/_ops.py": emit_python.ops_module(ops),
         "docs/ops.md": emit_docs.ops_page(ops),
     }

@@ -15,7 +15,6 @@ from cffi.recompiler import Recompiler
 SOURCE = Path(__file__).resolve().parent / "src"
 
 PREAMBLE = """\
-#include <tinyfin/tinyfin.h>
 #include "src/_shims.h"
 #include "src/native.h"
 """

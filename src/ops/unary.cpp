@@ -43,8 +43,8 @@ Tensor relu(const Tensor& x) { return run(relu_p, {&x}, Attrs(), meta_like(x)); 
 //@ grad: yes
 //@ python: private
 //@ doc: grad where result > 0, else 0: the gradient of relu.
-Tensor relu_mask(const Tensor& grad, const Tensor& result) {
-  return run(relu_mask_p, {&grad, &result}, Attrs(), meta_broadcast(grad, result, grad.dtype()));
+Tensor relu_mask(const Tensor& grad, const Tensor& out) {
+  return run(relu_mask_p, {&grad, &out}, Attrs(), meta_broadcast(grad, out, grad.dtype()));
 }
 
 }  // namespace tf

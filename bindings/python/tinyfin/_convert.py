@@ -8,7 +8,8 @@ for arguments that are no tensors.
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, NoReturn, Sequence, Union
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 from ._native import ffi, lib
 from .errors import ArgumentError, raise_last

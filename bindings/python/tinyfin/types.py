@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from ._native import ffi, lib
-from .errors import DTypeError, DeviceError, BackendError, last_message
+from .errors import BackendError, DeviceError, DTypeError, last_message
 
 
 class DTYPE(str, Enum):
