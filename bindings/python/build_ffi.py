@@ -21,13 +21,13 @@ PREAMBLE = """\
 
 
 def declarations_of(header: str) -> str:
-    """What native.h defines, between its two marks, as declarations for cffi."""
+    """What a header of static functions defines, as declarations for cffi."""
     text = (SOURCE / header).read_text(encoding="utf-8")
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     heads = re.findall(r"^static (?:inline )?([^;{}=]+?)\s*\{", text, flags=re.M)
     callbacks = re.findall(r"^static ([^;{}=]+?);", text, flags=re.M)
-    lines = [h + ";" for h in heads if "tfpy_" in h]
-    lines += [f'extern "Python" {c};' for c in callbacks if "tfpy_" in c]
+    lines = [h + ";" for h in heads if re.search(r"\btfpy_\w+\(", h)]
+    lines += [f'extern "Python" {c};' for c in callbacks if re.search(r"\btfpy_\w+\(", c)]
     return "\n".join(lines)
 
 

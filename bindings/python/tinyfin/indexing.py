@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _convert
-from ._ops import _getitem, _setitem_
+from . import _convert, _ops
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -69,9 +68,9 @@ def _of(item: Any) -> Tensor:
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     spec, tensors = encode(index)
-    return _getitem(x, spec, tensors)
+    return _ops._getitem(x, spec, tensors)
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
     spec, tensors = encode(index)
-    _setitem_(x, spec, tensors, value)
+    _ops._setitem_(x, spec, tensors, value)

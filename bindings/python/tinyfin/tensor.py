@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Callable
 
 from . import _convert, _ops, autograd, interchange
 from ._convert import NULL, DeviceLike, DTypeLike, TensorLike, adopt, device_handle
@@ -74,9 +75,7 @@ class Tensor(TensorOps):
     ) -> Tensor:
         """A copy of an array, in its own dtype if that is one of DTYPE."""
         if not hasattr(array, "__array__"):
-            raise TypeError(
-                f"[from_numpy] received {type(array).__name__}; expected a NumPy array"
-            )
+            raise TypeError(f"[from_numpy] received {type(array).__name__}; expected a NumPy array")
         t = adopt(interchange.handle_from(array, dtype, device, 0))
         return t.requires_grad_() if requires_grad else t
 
@@ -197,9 +196,7 @@ class Tensor(TensorOps):
 
     @data.setter
     def data(self, value: TensorLike) -> None:
-        value = _convert.tensor(value, "data", "data")
-        source = adopt(_ops._expand_to(value, self))
-        interchange.overwrite(self, source)
+        interchange.overwrite(self, _convert.tensor(value, "data", "data"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = interchange.numpy_view(self)
@@ -488,4 +485,3 @@ def as_tensor(data: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
 
 for _function in (empty, zeros, ones, full, zeros_like, ones_like, from_dlpack):
     setattr(Tensor, _function.__name__, staticmethod(_function))
-
