@@ -47,7 +47,8 @@ Tensor run_view(const Primitive& prim, const Tensor& x, const Attrs& attrs, cons
                 const Dims& strides, int64_t offset) {
   Tensor out = alias(x, shape, strides, offset);
   out.get()->is_view = true;
-  const Inputs in{&x};
+  const Tensor* const list[] = {&x};  // outlives `in`, as a braced list would not
+  const Inputs in(list, 1);
   if (wants_grad(prim, in)) record({prim, in, attrs}, &out);
   return out;
 }

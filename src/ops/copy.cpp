@@ -104,7 +104,8 @@ Tensor to_device(const Tensor& x, Device* device) {
   if (x.is_weak()) return materialize(x, DType::none, target);
   if (&target == &x.device()) return x;
   Tensor out = moved(x, target);
-  const Inputs in{&x};
+  const Tensor* const list[] = {&x};  // outlives `in`, as a braced list would not
+  const Inputs in(list, 1);
   if (wants_grad(to_device_p, in)) record({to_device_p, in, Attrs()}, &out);
   return out;
 }
