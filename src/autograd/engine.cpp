@@ -17,7 +17,6 @@ namespace tf {
 namespace {
 
 thread_local bool grad_mode = true;
-std::atomic<uint64_t> next_run{1};
 
 std::atomic<bool>& retain_default() {
   static std::atomic<bool> on{env_flag("TINYFIN_RETAIN_GRAPH") ||
@@ -55,16 +54,17 @@ bool may_steal(const Tensor& g) {
 
 class Run {
  public:
-  Run(bool retain_graph, bool create_graph)
-      : id_(next_run.fetch_add(1)), retain_(retain_graph), create_(create_graph) {}
+  Run(bool retain_graph, bool create_graph) : retain_(retain_graph), create_(create_graph) {}
 
   ~Run() {  // after a failure as well: no gradient stays behind in a node
     for (const Entry& e : heap_) clear(*e.node);
   }
 
-  // Gradients are kept for these instead of being accumulated into leaves.
-  void want(const std::vector<Tensor>& inputs) {
+  // Gradients are kept for these instead of being accumulated into leaves. `frontier`: none of
+  // them is made from another, so nothing beyond them needs a look.
+  void want(const std::vector<Tensor>& inputs, bool frontier) {
     capturing_ = true;
+    frontier_ = frontier;
     captured_.resize(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
       TF_CHECK(inputs[i].requires_grad(), TINYFIN_ERROR_GRAPH, "received input ", i, ", ",
@@ -132,7 +132,7 @@ class Run {
       if (info.hooks) info.buffer = through_hooks(info.hooks.get(), std::move(info.buffer));
       if (capturing_) capture(&info, info.buffer);
     }
-    if (capturing_ && !(node.mark == id_ && node.needed)) return;
+    if (capturing_ && !needed(node)) return;
     // The usual call has few inputs; concat may have many.
     Tensor few[8];
     std::vector<Tensor> many;
@@ -190,16 +190,18 @@ class Run {
       seeds.push_back(vjp.grad(k));
     }
     if (roots.empty()) return;
-    std::vector<Tensor> result = grad(roots, wanted, seeds, create_, create_, true);
+    Run inner(create_, create_);
+    inner.want(wanted, /*frontier=*/true);
+    for (size_t k = 0; k < roots.size(); ++k) inner.add_root(roots[k], seeds[k]);
+    inner.walk();
+    std::vector<Tensor> result = inner.take_captured();
     for (size_t j = 0; j < which.size(); ++j) grads[which[j]] = std::move(result[j]);
   }
 
   // Adds a gradient to what an edge leads to.
   void send(const Edge& edge, Tensor grad) {
     if (Node* node = edge.node.get()) {
-      if (capturing_ && !(node->mark == id_ && node->needed) &&
-          !wanted_.contains(&node->outputs[edge.out_nr]))
-        return;
+      if (capturing_ && !needed(*node) && !wanted_.contains(&node->outputs[edge.out_nr])) return;
       accumulate(node->outputs[edge.out_nr].buffer, std::move(grad));
       if (!node->queued) {
         node->queued = true;
@@ -249,42 +251,46 @@ class Run {
       for (size_t i : it->second) captured_[i] = grad;
   }
 
-  // Marks the nodes from which a wanted input can be reached, without recursion: in order of
+  bool needed(const Node& node) const {
+    const auto it = needed_.find(&node);
+    return it != needed_.end() && it->second;
+  }
+
+  // Finds the nodes from which a wanted input can be reached, without recursion: in order of
   // depth every producer is settled before its consumers.
-  void mark_needed(Node* root) {
-    if (root->mark == id_) return;
-    std::vector<Node*> reached{root};
-    root->mark = id_;
+  void mark_needed(const Node* root) {
+    if (!needed_.try_emplace(root, false).second) return;
+    std::vector<const Node*> reached{root};
     for (size_t i = 0; i < reached.size(); ++i) {
-      Node& node = *reached[i];
-      node.needed = false;
+      const Node& node = *reached[i];
       for (int k = 0; k < node.n_in; ++k) {
-        Node* maker = node.edges[k].node.get();
-        if (!maker || maker->mark == id_) continue;
-        maker->mark = id_;
-        reached.push_back(maker);
+        const Edge& e = node.edges[k];
+        if (!e.node || (frontier_ && wanted_.contains(&e.node->outputs[e.out_nr]))) continue;
+        if (needed_.try_emplace(e.node.get(), false).second) reached.push_back(e.node.get());
       }
     }
     std::sort(reached.begin(), reached.end(),
               [](const Node* a, const Node* b) { return a->depth < b->depth; });
-    for (Node* node : reached)
-      for (int k = 0; k < node->n_in && !node->needed; ++k) {
+    for (const Node* node : reached) {
+      bool leads = false;
+      for (int k = 0; k < node->n_in && !leads; ++k) {
         const Edge& e = node->edges[k];
-        if (e.leaf.defined()) node->needed = wanted_.contains(e.leaf.get());
-        if (e.node)
-          node->needed = e.node->needed || wanted_.contains(&e.node->outputs[e.out_nr]);
+        if (e.leaf.defined()) leads = wanted_.contains(e.leaf.get());
+        if (e.node) leads = wanted_.contains(&e.node->outputs[e.out_nr]) || needed(*e.node);
       }
+      needed_[node] = leads;
+    }
   }
 
-  const uint64_t id_;
   const bool retain_, create_;
-  bool capturing_ = false;
+  bool capturing_ = false, frontier_ = false;
   uint64_t order_ = 0;
   std::vector<Ref<Node>> roots_;  // keep every node of the walk alive
   std::vector<Entry> heap_;
   std::vector<std::pair<Tensor, Tensor>> leaves_;  // leaf, sum of its gradients
   std::unordered_map<const void*, size_t> leaf_index_;
   std::unordered_map<const void*, std::vector<size_t>> wanted_;
+  std::unordered_map<const Node*, bool> needed_;
   std::vector<Tensor> captured_;
 };
 
@@ -329,7 +335,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
                          const std::vector<Tensor>& grads, bool retain_graph, bool create_graph,
                          bool allow_unused) {
   Run run(retain_graph || create_graph, create_graph);
-  run.want(inputs);
+  run.want(inputs, /*frontier=*/false);
   start(run, outputs, grads);
   run.walk();
   std::vector<Tensor> result = run.take_captured();

@@ -28,6 +28,9 @@ struct AutogradMeta {
   uint32_t view_version = 0;   // of a view made by an op: its storage's version then
   std::unique_ptr<HookList> hooks;   // of a leaf; those of other tensors are in the node
   std::shared_ptr<Tensor> retained;  // where a hook keeps the gradient of a non-leaf
+
+  static void* operator new(size_t bytes) { return pool_alloc(bytes); }
+  static void operator delete(void* memory, size_t bytes) { pool_free(memory, bytes); }
 };
 
 // Where the gradient of a node's input goes: on to a node, into a leaf, or nowhere.
@@ -61,8 +64,6 @@ class Node {
   uint32_t depth = 0;   // 1 + the greatest depth of the inputs' nodes: consumers lie deeper
   bool freed = false;   // saved values are gone after a backward that did not retain them
   bool queued = false;  // in the engine's heap, during backward
-  bool needed = false;  // leads to an input asked for; valid where mark is the current run
-  uint64_t mark = 0;    // the run that visited it last
   int n_in, n_out;
   // Inline for the usual call, on the heap for long lists (concat).
   Edge* edges;

@@ -59,6 +59,9 @@ std::vector<Tensor> borrow_list(const tf_tensor* const* handles, int64_t n, cons
   for (int64_t i = 0; i < n; ++i) {
     TF_CHECK(handles[i] || optional, TINYFIN_ERROR_ARGUMENT, "received NULL as entry ", i,
              " of `", argument, "`; expected a tensor handle");
+    TF_CHECK(!handles[i] || handles[i]->alive == tf_tensor::kAlive, TINYFIN_ERROR_ARGUMENT,
+             "received a released tensor handle as entry ", i, " of `", argument,
+             "`; expected one that is held (tf_tensor_retain)");
     list.push_back(Tensor::share(handles[i]));
   }
   return list;

@@ -34,12 +34,13 @@ class Borrowed {
  public:
   Borrowed(const tf_tensor* handle, const char* argument)
       : tensor_(Tensor::adopt(const_cast<tf_tensor*>(handle))) {
-    TF_CHECK(handle, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument,
-             "`; expected a tensor handle");
+    if (!handle || handle->alive != tf_tensor::kAlive) [[unlikely]] refuse(handle, argument);
   }
   // For `Tensor?` arguments: NULL is an undefined tensor.
   explicit Borrowed(const tf_tensor* handle)
-      : tensor_(Tensor::adopt(const_cast<tf_tensor*>(handle))) {}
+      : tensor_(Tensor::adopt(const_cast<tf_tensor*>(handle))) {
+    if (handle && handle->alive != tf_tensor::kAlive) [[unlikely]] refuse(handle, "");
+  }
   ~Borrowed() { tensor_.detach_ref(); }
   Borrowed(const Borrowed&) = delete;
   Borrowed& operator=(const Borrowed&) = delete;
@@ -47,6 +48,15 @@ class Borrowed {
   operator Tensor&() { return tensor_; }
 
  private:
+  [[noreturn]] void refuse(const tf_tensor* handle, const char* argument) {
+    tensor_.detach_ref();  // not ours to release
+    TF_CHECK(handle, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument,
+             "`; expected a tensor handle");
+    fail(TINYFIN_ERROR_ARGUMENT, "received a tensor handle that was released",
+         *argument ? " for `" : "", argument, *argument ? "`" : "",
+         "; expected one that is held (tf_tensor_retain)");
+  }
+
   Tensor tensor_;
 };
 

@@ -7,7 +7,13 @@
 namespace tf {
 namespace {
 
-constexpr size_t kStep = 64, kClasses = 16;  // blocks of 64, 128, … 1024 bytes
+// The address sanitizer must see every object come and go.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kClasses = 0;
+#else
+constexpr size_t kClasses = 16;
+#endif
+constexpr size_t kStep = 64;  // blocks of 64, 128, … 1024 bytes
 constexpr int kKeep = 4096;                  // blocks kept per class and thread
 
 struct FreeBlock {
@@ -17,8 +23,8 @@ struct FreeBlock {
 // Trivially destructible, so that objects released while a thread ends (other thread_local
 // destructors, Python's finaliser) still find it; the blocks are given back by `Cleaner`.
 struct Pool {
-  FreeBlock* head[kClasses];
-  int count[kClasses];
+  FreeBlock* head[kClasses + 1];
+  int count[kClasses + 1];
   bool closed;
 };
 thread_local constinit Pool pool{};

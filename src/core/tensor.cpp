@@ -13,6 +13,8 @@ void tf_tensor::destroy() const noexcept {
   delete meta;
   tf_tensor* self = const_cast<tf_tensor*>(this);
   self->~tf_tensor();
+  // After the destructor, through volatile: no compiler may drop it as a dead store.
+  *const_cast<volatile uint32_t*>(&self->alive) = 0;
   tf::pool_free(self, sizeof(tf_tensor));
 }
 

@@ -28,7 +28,10 @@ struct Meta {
 
 // The object behind the public handle tf_tensor *.
 struct tf_tensor {
+  static constexpr uint32_t kAlive = 0x7f1a11fe;
+
   tf::RefCount refs;
+  uint32_t alive = kAlive;  // anything else: a handle that was released too often
   tf::DType dtype = tf::DType::none;
   bool weak = false;     // a Python/C scalar: takes part in promotion by kind only
   bool is_view = false;  // made by a view op: shares its storage with another tensor
