@@ -99,11 +99,40 @@ TINYFIN_API tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out);
  * @since 0.1 */
 TINYFIN_API tf_status tf_fill_(tf_tensor *x, double value);
 
-/* Products of matrices ------------------------------------------------------------------------- */
+/* Products of matrices and vectors, and the linear layer --------------------------------------- */
 
 /* Matrix product of (…, m, k) and (…, k, n) to (…, m, n); batch dimensions broadcast.
+ * A vector counts as one row on the left, as one column on the right, and the result has no
+ * such dimension: (k,) and (k,) give a scalar. Dtypes promote; integers wrap around.
+ * Errors: shape if k differs or an operand has no dimension; dtype for bool.
  * @since 0.1 */
 TINYFIN_API tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Inner product of two vectors (k,) and (k,): a scalar.
+ * Dtypes promote.
+ * Errors: shape unless both have one dimension and one length; dtype for bool.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Products of a batch of matrices: (n, m, k) and (n, k, p) to (n, m, p).
+ * No broadcasting.
+ * Errors: shape unless both have three dimensions that fit; dtype for bool.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* All products a[i] * b[j] of two vectors (m,) and (n,): (m, n).
+ * Dtypes promote.
+ * Errors: shape unless both have one dimension; dtype for bool.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* activation(x · weightᵀ + bias): the fully connected layer in one pass.
+ * x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). float32 or float64,
+ * promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
+ * "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                                tf_activation activation, tf_tensor **out);
 
 /* Reductions over dimensions ------------------------------------------------------------------- */
 

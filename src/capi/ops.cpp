@@ -145,12 +145,44 @@ tf_status tf_fill_(tf_tensor *x, double value) {
   });
 }
 
-// Products of matrices
+// Products of matrices and vectors, and the linear layer
 
 tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
   return guard("matmul", [&] {
     out_slot(out);
     *out = tf::matmul(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("dot", [&] {
+    out_slot(out);
+    *out = tf::dot(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("bmm", [&] {
+    out_slot(out);
+    *out = tf::bmm(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("outer", [&] {
+    out_slot(out);
+    *out = tf::outer(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                    tf_activation activation, tf_tensor **out) {
+  return guard("linear", [&] {
+    out_slot(out);
+    *out = tf::linear(Borrowed(x, "x"),
+                      Borrowed(weight, "weight"),
+                      Borrowed(bias),
+                      activation).detach_ref();
   });
 }
 

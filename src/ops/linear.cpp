@@ -1,4 +1,4 @@
-// Products of matrices.
+// Products of matrices and vectors, and the linear layer.
 // SPDX-License-Identifier: MIT
 #include "ops/op.h"
 #include "ops/ops.h"
@@ -6,16 +6,110 @@
 namespace tf {
 namespace {
 
-// Both operands have two dimensions or more; batch dimensions broadcast.
+// Both operands have two dimensions or more, with the same batch dimensions.
 void matmul_vjp(Vjp& v) {
   if (v.needs(0)) v.set(0, matmul(v.grad(), swapaxes(v.in(1), -1, -2)));
   if (v.needs(1)) v.set(1, matmul(swapaxes(v.in(0), -1, -2), v.grad()));
 }
+// a (…, m, k), b (…, k, n), out (…, m, n) row-major.
 const Primitive matmul_p{{.name = "matmul",
                           .signature = "a b",
                           .vjp = matmul_vjp,
                           .save_in = bits({0, 1}),
                           .flags = kSaveForOthers}};
+
+// The derivative of an activation from its result, times grad.
+Tensor through_activation(tf_activation activation, const Tensor& grad, const Tensor& y) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU: return relu_mask(grad, y);
+    case TINYFIN_ACTIVATION_SIGMOID: return mul(grad, add(y, neg(mul(y, y))));
+    case TINYFIN_ACTIVATION_TANH: return mul(grad, add(neg(mul(y, y)), weak_scalar(1.0)));
+    default: return grad;
+  }
+}
+
+// Activations whose derivative the result tells: the layer need not keep what went in.
+bool told_by_result(tf_activation activation) {
+  return activation == TINYFIN_ACTIVATION_NONE || activation == TINYFIN_ACTIVATION_RELU ||
+         activation == TINYFIN_ACTIVATION_SIGMOID || activation == TINYFIN_ACTIVATION_TANH;
+}
+
+Tensor activate(const Tensor& z, tf_activation activation) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_NONE: return z;
+    case TINYFIN_ACTIVATION_RELU: return relu(z);
+    default: fail(TINYFIN_ERROR_UNSUPPORTED, "received an activation without gradient");
+  }
+}
+
+void linear_vjp(Vjp& v) {
+  const Tensor grad = through_activation(tf_activation(v.i(0)), v.grad(), v.out());
+  const int64_t rows[] = {0};
+  if (v.needs(0)) v.set(0, matmul(grad, v.in(1)));
+  if (v.needs(1)) v.set(1, matmul(swapaxes(grad, 0, 1), v.in(0)));
+  if (v.needs(2)) v.set(2, sum(grad, rows));
+}
+
+void linear_decompose(const Call& call, Tensor* out) {
+  Tensor z = matmul(call.in[0], swapaxes(call.in[1], 0, 1));
+  if (call.in[2].defined()) z = add(z, call.in[2]);
+  out[0] = activate(z, tf_activation(call.attrs.i(0)));
+}
+
+// x (rows, in) of any strides, weight (out, in), bias (out), out (rows, out) row-major.
+const Primitive linear_p{{.name = "linear",
+                          .signature = "x weight bias?; int activation",
+                          .vjp = linear_vjp,
+                          .save_in = bits({0, 1}),
+                          .save_out = bits({0}),
+                          .decompose = linear_decompose}};
+
+Tensor run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  tf_activation activation) {
+  return run(linear_p, {&x, &weight, &bias}, Attrs(int64_t(activation)),
+             meta_of_shape({x.size(0), weight.size(0)}, x.dtype(), x.device()));
+}
+
+Dims leading(const Tensor& x, int without) { return Dims(x.shape().data(), x.ndim() - without); }
+
+// x as a matrix: all dimensions but the last in one.
+Tensor rows_of(const Tensor& x) {
+  if (x.ndim() == 2) return x;
+  const int64_t size[] = {checked_numel(leading(x, 1)), x.size(-1)};
+  return reshape(x, size);
+}
+
+// Rows back in the leading dimensions of x.
+Tensor rows_like(const Tensor& rows, const Tensor& x) {
+  if (x.ndim() == 2) return rows;
+  Dims shape = leading(x, 1);
+  shape.push_back(rows.size(-1));
+  return reshape(rows, as_list(shape));
+}
+
+Tensor with_batch(const Tensor& x, Dims batch) {
+  batch.push_back(x.size(-2));
+  batch.push_back(x.size(-1));
+  return x.shape() == batch ? x : expand(x, as_list(batch));
+}
+
+Tensor multiply(const Tensor& a, const Tensor& b) {
+  Dims shape = broadcast_shapes(leading(a, 2), leading(b, 2));
+  const Tensor x = with_batch(a, shape), y = with_batch(b, shape);
+  shape.push_back(a.size(-2));
+  shape.push_back(b.size(-1));
+  return run(matmul_p, {&x, &y}, Attrs(), meta_of_shape(shape, a.dtype(), a.device()));
+}
+
+void check_vector(const Tensor& x, const char* name) {
+  TF_CHECK(x.ndim() == 1, TINYFIN_ERROR_SHAPE, "received ", name, " of shape ",
+           to_string(x.shape()), "; expected one dimension; matmul takes more");
+}
+
+void check_numbers(const Tensor& x) {
+  TF_CHECK(!is_bool(x.dtype()), TINYFIN_ERROR_DTYPE, "received bool ", to_string(x.shape()),
+           "; expected numbers; cast one operand to int64 or float32 first");
+}
 
 }  // namespace
 
@@ -24,26 +118,99 @@ const Primitive matmul_p{{.name = "matmul",
 //@ grad: yes
 //@ python: function method operator(__matmul__) reflected(__rmatmul__)
 //@ doc: Matrix product of (…, m, k) and (…, k, n) to (…, m, n); batch dimensions broadcast.
+//@   A vector counts as one row on the left, as one column on the right, and the result has no
+//@   such dimension: (k,) and (k,) give a scalar. Dtypes promote; integers wrap around.
+//@   Errors: shape if k differs or an operand has no dimension; dtype for bool.
 Tensor matmul(const Tensor& a, const Tensor& b) {
   auto [x, y] = promote(a, b);
-  TF_CHECK(x.ndim() >= 2 && y.ndim() >= 2, TINYFIN_ERROR_SHAPE, "received shapes ",
+  check_numbers(x);
+  TF_CHECK(x.ndim() > 0 && y.ndim() > 0, TINYFIN_ERROR_SHAPE, "received shapes ",
            to_string(x.shape()), " and ", to_string(y.shape()),
-           "; expected two dimensions or more each");
-  TF_CHECK(x.size(-1) == y.size(-2), TINYFIN_ERROR_SHAPE, "received shapes ",
-           to_string(x.shape()), " and ", to_string(y.shape()), "; expected ", x.size(-1),
-           " rows in the second, as many as the first has columns");
-  const auto with_batch = [](const Tensor& t, Dims batch) {
-    batch.push_back(t.size(-2));
-    batch.push_back(t.size(-1));
-    return t.shape() == batch ? t : expand(t, as_list(batch));
-  };
-  Dims shape = broadcast_shapes(Dims(x.shape().data(), x.ndim() - 2),
-                                Dims(y.shape().data(), y.ndim() - 2));
-  x = with_batch(x, shape);
-  y = with_batch(y, shape);
-  shape.push_back(x.size(-2));
-  shape.push_back(y.size(-1));
-  return run(matmul_p, {&x, &y}, Attrs(), meta_of_shape(shape, x.dtype(), x.device()));
+           "; expected one dimension or more each; multiply by a scalar with *");
+  const int64_t k = y.size(y.ndim() == 1 ? 0 : -2);
+  TF_CHECK(x.size(-1) == k, TINYFIN_ERROR_SHAPE, "received shapes ", to_string(x.shape()),
+           " and ", to_string(y.shape()), "; expected ", x.size(-1),
+           y.ndim() == 1 ? " elements in the second" : " rows in the second",
+           ", as many as the first has columns");
+  if (x.ndim() == 1 || y.ndim() == 1) {
+    const int64_t row[] = {1, k}, column[] = {k, 1};
+    const Tensor product = matmul(x.ndim() == 1 ? reshape(x, row) : x,
+                                  y.ndim() == 1 ? reshape(y, column) : y);
+    Dims shape = product.shape();
+    if (y.ndim() == 1) shape.erase(shape.size() - 1);
+    if (x.ndim() == 1) shape.erase(shape.size() - (y.ndim() == 1 ? 1 : 2));
+    return reshape(product, as_list(shape));
+  }
+  // One matrix for all of a's rows: one large product instead of many, in the gradient too.
+  if (y.ndim() == 2) return rows_like(multiply(rows_of(x), y), x);
+  return multiply(x, y);
+}
+
+//@op dot(Tensor a, Tensor b) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: function method
+//@ doc: Inner product of two vectors (k,) and (k,): a scalar. Dtypes promote.
+//@   Errors: shape unless both have one dimension and one length; dtype for bool.
+Tensor dot(const Tensor& a, const Tensor& b) {
+  check_vector(a, "a");
+  check_vector(b, "b");
+  return matmul(a, b);
+}
+
+//@op bmm(Tensor a, Tensor b) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: function method
+//@ doc: Products of a batch of matrices: (n, m, k) and (n, k, p) to (n, m, p). No broadcasting.
+//@   Errors: shape unless both have three dimensions that fit; dtype for bool.
+Tensor bmm(const Tensor& a, const Tensor& b) {
+  TF_CHECK(a.ndim() == 3 && b.ndim() == 3 && a.size(0) == b.size(0), TINYFIN_ERROR_SHAPE,
+           "received shapes ", to_string(a.shape()), " and ", to_string(b.shape()),
+           "; expected (n, m, k) and (n, k, p); matmul broadcasts");
+  return matmul(a, b);
+}
+
+//@op outer(Tensor a, Tensor b) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: function method
+//@ doc: All products a[i] * b[j] of two vectors (m,) and (n,): (m, n). Dtypes promote.
+//@   Errors: shape unless both have one dimension; dtype for bool.
+Tensor outer(const Tensor& a, const Tensor& b) {
+  check_vector(a, "a");
+  check_vector(b, "b");
+  const int64_t column[] = {a.size(0), 1}, row[] = {1, b.size(0)};
+  return matmul(reshape(a, column), reshape(b, row));
+}
+
+//@op linear(Tensor x, Tensor weight, Tensor? bias=None, activation activation=none) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: function
+//@ doc: activation(x · weightᵀ + bias): the fully connected layer in one pass.
+//@   x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). float32 or float64,
+//@   promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
+//@   "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              tf_activation activation) {
+  TF_CHECK(weight.ndim() == 2, TINYFIN_ERROR_SHAPE, "received weight of shape ",
+           to_string(weight.shape()), "; expected (out, in)");
+  TF_CHECK(x.ndim() > 0 && x.size(-1) == weight.size(1), TINYFIN_ERROR_SHAPE,
+           "received x of shape ", to_string(x.shape()), " and weight of shape ",
+           to_string(weight.shape()), "; expected x (…, ", weight.size(1), ")");
+  TF_CHECK(!bias.defined() || (bias.ndim() == 1 && bias.size(0) == weight.size(0)),
+           TINYFIN_ERROR_SHAPE, "received bias of shape ",
+           to_string(bias.defined() ? bias.shape() : Dims()), "; expected (", weight.size(0),
+           ",), one value per row of weight ", to_string(weight.shape()));
+  check_float(x, "x");
+  check_float(weight, "weight");
+  const auto [input, w] = promote(x, weight);
+  const Tensor b = bias.defined() ? cast_to(bias, w.dtype()) : bias;
+  const Tensor rows = rows_of(input);
+  if (!told_by_result(activation) && wants_grad(linear_p, {&rows, &w, &b}))
+    return activate(rows_like(run_linear(rows, w, b, TINYFIN_ACTIVATION_NONE), input), activation);
+  return rows_like(run_linear(rows, w, b, activation), input);
 }
 
 }  // namespace tf

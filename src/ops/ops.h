@@ -31,8 +31,13 @@ Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
 void fill_(Tensor& x, double value);
 
-// Products of matrices (src/ops/linear.cpp)
+// Products of matrices and vectors, and the linear layer (src/ops/linear.cpp)
 Tensor matmul(const Tensor& a, const Tensor& b);
+Tensor dot(const Tensor& a, const Tensor& b);
+Tensor bmm(const Tensor& a, const Tensor& b);
+Tensor outer(const Tensor& a, const Tensor& b);
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = Tensor(),
+              tf_activation activation = TINYFIN_ACTIVATION_NONE);
 
 // Reductions over dimensions (src/ops/reduce.cpp)
 Tensor sum(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false,

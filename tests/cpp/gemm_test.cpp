@@ -92,6 +92,7 @@ struct Case {
   Order a = Order::kRows, b = Order::kRows;
   int64_t pad = 0;
   bool accumulate = false, bias = false;
+  int64_t bias_step = 1;
   tf_activation activation = TINYFIN_ACTIVATION_NONE;
 };
 
@@ -129,12 +130,14 @@ Problem<T> problem(const Case& c, std::mt19937& rng) {
   Problem<T> p;
   p.a = random_matrix<T>(c.m, c.k, c.reduce, c.a, c.pad, rng);
   p.b = random_matrix<T>(c.k, c.n, c.reduce, c.b, c.pad, rng);
-  p.bias = random_matrix<T>(1, c.n, 1, Order::kRows, 0, rng).memory;
+  p.bias = random_matrix<T>(1, c.n * c.bias_step, 1, Order::kRows, 0, rng).memory;
   const int64_t ldc = c.n + kFrame;
   p.c.assign(size_t(c.m * ldc), T(7));
-  p.g = {c.m, c.n, c.k, p.a.data(), p.a.row, p.a.col, p.b.data(), p.b.row, p.b.col, p.c.data(), ldc};
+  p.g = {c.m,     c.n,     c.k,        p.a.data(), p.a.row, p.a.col, p.b.data(),
+         p.b.row, p.b.col, p.c.data(), ldc};
   p.g.accumulate = c.accumulate;
   p.g.bias = c.bias ? p.bias.data() : nullptr;
+  p.g.bias_step = c.bias_step;
   p.g.activation = c.activation;
   p.g.reduce = c.reduce;
   p.g.a_step = p.a.step;
@@ -154,7 +157,7 @@ void expect_right(const Problem<T>& p, const char* isa, const Case& c) {
         for (int64_t q = 0; q < g.k; ++q)
           sum += (long double)g.a[r * g.a_step + i * g.a_row + q * g.a_col] *
                  g.b[r * g.b_step + q * g.b_row + j * g.b_col];
-      if (g.bias) sum += g.bias[j];
+      if (g.bias) sum += g.bias[j * g.bias_step];
       const long double want = activated(g.activation, sum);
       const T got = p.c[size_t(i * g.ldc + j)];
       ASSERT_LE(std::abs(got - want), bound * (1 + std::abs(want)))
@@ -162,7 +165,7 @@ void expect_right(const Problem<T>& p, const char* isa, const Case& c) {
           << double(want);
     }
     for (int64_t j = g.n; j < g.ldc; ++j)
-      ASSERT_EQ(p.c[size_t(i * g.ldc + j)], T(7)) << isa << " " << text(c) << " wrote past row " << i;
+      ASSERT_EQ(p.c[size_t(i * g.ldc + j)], T(7)) << isa << " " << text(c) << " past row " << i;
   }
 }
 
@@ -251,7 +254,8 @@ TEST(Gemm, Activations) {
        ++activation)
     for (int64_t m : {1, 19})
       for (int64_t n : {1, 16, 45}) {
-        check_both({.m = m, .n = n, .k = 9, .bias = true, .activation = activation});
+        check_both({.m = m, .n = n, .k = 9, .bias = true, .bias_step = 3,
+                    .activation = activation});
         check_both({.m = m, .n = n, .k = 9, .b = Order::kColumns, .accumulate = true,
                     .activation = activation});
         if (HasFatalFailure()) return;

@@ -132,6 +132,10 @@ tf_status tf_zeros_like(const tf_tensor *x, tf_tensor **out);
 tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out);
 tf_status tf_fill_(tf_tensor *x, double value);
 tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, tf_activation activation, tf_tensor **out);
 tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_dtype dtype, tf_tensor **out);
 tf_status tf_neg(const tf_tensor *x, tf_tensor **out);
 tf_status tf_relu(const tf_tensor *x, tf_tensor **out);
@@ -162,6 +166,11 @@ tf_tensor *tfpy_zeros_like(const tf_tensor *x);
 tf_tensor *tfpy_ones_like(const tf_tensor *x);
 int32_t tfpy_fill_(tf_tensor *x, double value);
 tf_tensor *tfpy_matmul(const tf_tensor *a, const tf_tensor *b);
+tf_tensor *tfpy_dot(const tf_tensor *a, const tf_tensor *b);
+tf_tensor *tfpy_bmm(const tf_tensor *a, const tf_tensor *b);
+tf_tensor *tfpy_outer(const tf_tensor *a, const tf_tensor *b);
+tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                       tf_activation activation);
 tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                     tf_dtype dtype);
 tf_tensor *tfpy_neg(const tf_tensor *x);

@@ -124,6 +124,31 @@ static tf_tensor *tfpy_matmul(const tf_tensor *a, const tf_tensor *b) {
   return out;
 }
 
+static tf_tensor *tfpy_dot(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_dot(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_bmm(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_bmm(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_outer(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_outer(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                              tf_activation activation) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_linear(x, weight, bias, activation, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                            tf_dtype dtype) {
   tf_tensor *out = NULL;

@@ -17,6 +17,7 @@ from ._convert import (
     DTypeLike,
     Ints,
     TensorLike,
+    activation_number,
     device_handle,
     dtype_number,
     integer,
@@ -62,6 +63,10 @@ lib_zeros_like = lib.tfpy_zeros_like
 lib_ones_like = lib.tfpy_ones_like
 lib_fill_ = lib.tfpy_fill_
 lib_matmul = lib.tfpy_matmul
+lib_dot = lib.tfpy_dot
+lib_bmm = lib.tfpy_bmm
+lib_outer = lib.tfpy_outer
+lib_linear = lib.tfpy_linear
 lib_sum = lib.tfpy_sum
 lib_neg = lib.tfpy_neg
 lib_relu = lib.tfpy_relu
@@ -333,17 +338,106 @@ def fill_(x: Tensor, value: float) -> Tensor:
     raise_last()
 
 
-# Products of matrices
+# Products of matrices and vectors, and the linear layer
 
 
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
-    """Matrix product of (…, m, k) and (…, k, n) to (…, m, n); batch dimensions broadcast."""
+    """Matrix product of (…, m, k) and (…, k, n) to (…, m, n); batch dimensions broadcast.
+
+    A vector counts as one row on the left, as one column on the right, and the result has no
+    such dimension: (k,) and (k,) give a scalar. Dtypes promote; integers wrap around.
+    Errors: shape if k differs or an operand has no dimension; dtype for bool.
+    """
     try:
         h = lib_matmul(a._h, b._h)
     except NOT_READY:
         a = tensor(a, "a", "matmul")
         b = tensor(b, "b", "matmul")
         h = lib_matmul(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def dot(a: TensorLike, b: TensorLike) -> Tensor:
+    """Inner product of two vectors (k,) and (k,): a scalar.
+
+    Dtypes promote.
+    Errors: shape unless both have one dimension and one length; dtype for bool.
+    """
+    try:
+        h = lib_dot(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "dot")
+        b = tensor(b, "b", "dot")
+        h = lib_dot(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def bmm(a: TensorLike, b: TensorLike) -> Tensor:
+    """Products of a batch of matrices: (n, m, k) and (n, k, p) to (n, m, p).
+
+    No broadcasting.
+    Errors: shape unless both have three dimensions that fit; dtype for bool.
+    """
+    try:
+        h = lib_bmm(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "bmm")
+        b = tensor(b, "b", "bmm")
+        h = lib_bmm(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def outer(a: TensorLike, b: TensorLike) -> Tensor:
+    """All products a[i] * b[j] of two vectors (m,) and (n,): (m, n).
+
+    Dtypes promote.
+    Errors: shape unless both have one dimension; dtype for bool.
+    """
+    try:
+        h = lib_outer(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "outer")
+        b = tensor(b, "b", "outer")
+        h = lib_outer(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def linear(
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None = None,
+    activation: str | None = None,
+) -> Tensor:
+    """activation(x · weightᵀ + bias): the fully connected layer in one pass.
+
+    x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). float32 or float64,
+    promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
+    "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
+    """
+    activation = activation_number(activation, "linear")
+    try:
+        h = lib_linear(x._h, weight._h, NULL if bias is None else bias._h, activation)
+    except NOT_READY:
+        x = tensor(x, "x", "linear")
+        weight = tensor(weight, "weight", "linear")
+        bias = None if bias is None else tensor(bias, "bias", "linear")
+        h = lib_linear(x._h, weight._h, NULL if bias is None else bias._h, activation)
     if h:
         t = new(Tensor)
         t._h = h
@@ -660,6 +754,9 @@ class TensorOps:
             return t
         raise_last()
 
+    dot = dot
+    bmm = bmm
+    outer = outer
     sum = sum
     neg = neg
     __neg__ = neg
@@ -672,13 +769,17 @@ class TensorOps:
 
 __all__ = [
     "add",
+    "bmm",
     "cast",
     "clone",
     "contiguous",
+    "dot",
     "expand",
+    "linear",
     "matmul",
     "mul",
     "neg",
+    "outer",
     "permute",
     "relu",
     "reshape",

@@ -27,6 +27,7 @@ struct Gemm {
   int64_t ldc;
   bool accumulate = false;  // add to C instead of overwriting it
   const T* bias = nullptr;  // n values, one per column, or null
+  int64_t bias_step = 1;
   tf_activation activation = TINYFIN_ACTIVATION_NONE;
   int64_t reduce = 1;  // how many products are summed (0: none, C becomes the epilogue of 0)
   int64_t a_step = 0, b_step = 0;

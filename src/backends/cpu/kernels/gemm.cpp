@@ -48,6 +48,7 @@ void gemm_serial(const Gemm<T>& g) {
   constexpr int64_t kW = Vec<T>::kWidth;
   constexpr int64_t kWidth = kPanelWidth<T>;
   alignas(64) T panel[kSteps<T> * kWidth + kW];
+  T bias[kWidth];
 
   const int64_t products = g.k > 0 && g.reduce > 0 ? g.reduce : 0;
   const int64_t blocks = products ? ceil_div(g.k, kSteps<T>) : 1;
@@ -84,7 +85,14 @@ void gemm_serial(const Gemm<T>& g) {
         const int64_t columns = smaller(kWidth, g.n - j);
         const int vectors = columns > kW ? kPanel : 1;
         t.tail = columns - (vectors - 1) * kW;
-        t.bias = last && g.bias ? g.bias + j : nullptr;
+        t.bias = nullptr;
+        if (last && g.bias) {
+          t.bias = g.bias + j;
+          if (g.bias_step != 1) {
+            for (int64_t i = 0; i < columns; ++i) bias[i] = g.bias[(j + i) * g.bias_step];
+            t.bias = bias;
+          }
+        }
         t.b_row = g.b_row;
         const T* b_panel = b + j * g.b_col;
         if (products && !(b_in_place && t.tail == kW)) {
@@ -143,7 +151,7 @@ Gemm<T> piece_of(Gemm<T> g, const Grid& grid, int64_t piece) {
   g.a += row * g.a_row;
   g.b += column * g.b_col;
   g.c += row * g.ldc + column;
-  if (g.bias) g.bias += column;
+  if (g.bias) g.bias += column * g.bias_step;
   return g;
 }
 

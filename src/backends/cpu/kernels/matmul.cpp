@@ -71,5 +71,31 @@ tf_status matmul_kernel(const tf_kernel_call* call, void*) {
 }
 TF_KERNEL(matmul, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT, matmul_kernel);
 
+template <class T>
+tf_status linear(const tf_kernel_call* call) {
+  const tf_view &x = call->in[0], &weight = call->in[1], &bias = call->in[2];
+  // The weight is (out, in): its columns run along k.
+  const int64_t strides[] = {weight.strides[1], weight.strides[0]};
+  const tf_view transposed{weight.data, nullptr, strides, 2, weight.dtype};
+  Gemm<T> g = product<T>(x, transposed, call->out[0]);
+  g.activation = tf_activation(call->attr[0].i);
+  if (!absent(bias)) {
+    g.bias = static_cast<const T*>(bias.data);
+    g.bias_step = bias.strides[0];
+  }
+  return gemm_parallel(g);
+}
+
+// "x weight bias?; int activation": x (rows, in), weight (out, in), bias (out), any strides;
+// out (rows, out) row-major.
+tf_status linear_kernel(const tf_kernel_call* call, void*) {
+  switch (call->out[0].dtype) {
+    case TINYFIN_FLOAT32: return linear<float>(call);
+    case TINYFIN_FLOAT64: return linear<double>(call);
+    default: return TINYFIN_ERROR_UNSUPPORTED;
+  }
+}
+TF_KERNEL(linear, TINYFIN_DTYPES_FLOAT, linear_kernel);
+
 }  // namespace
 }  // namespace tf::cpu::TF_ISA
