@@ -22,7 +22,8 @@ WARM_UP = 0.1
 
 def load_library(side: str, threads: int):
     library = importlib.import_module(side)
-    library.set_num_threads(threads)
+    if side == "torch":  # tinyfin has read TINYFIN_THREADS
+        library.set_num_threads(threads)
     return library
 
 
