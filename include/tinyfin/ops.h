@@ -99,6 +99,49 @@ TINYFIN_API tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out);
  * @since 0.1 */
 TINYFIN_API tf_status tf_fill_(tf_tensor *x, double value);
 
+/* Parts of dimensions -------------------------------------------------------------------------- */
+
+/* x surrounded by a constant.
+ * pad: (before, after) of the last dimension, then of the one
+ * before it, and so on (PyTorch's order).
+ * Errors: argument if a number is negative; shape if there are more pairs than dimensions.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value,
+                             tf_tensor **out);
+
+/* x (…, H, W) with pad_h rows above and below and pad_w columns left and right.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value,
+                               tf_tensor **out);
+
+/* Joining tensors along a dimension, and taking them apart again ------------------------------- */
+
+/* Tensors one behind the other along a dimension; their dtypes promote.
+ * Errors: shape if sizes of other dimensions differ; argument if there are no tensors.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim,
+                                tf_tensor **out);
+
+/* Tensors of one shape along a new dimension before place dim; their dtypes promote.
+ * Errors: shape if the shapes differ; argument if there are no tensors.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim,
+                               tf_tensor **out);
+
+/* Views of equal parts along a dimension.
+ * Errors: shape if the size is not divisible by parts; chunk leaves a shorter last part.
+ * Writes at most `capacity` tensors to `out`; there are at most parts.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **out,
+                               int64_t capacity, int64_t *out_count);
+
+/* Views of at most `chunks` parts along a dimension, of equal size but for a shorter last one;
+ * fewer where the size does not fill them (PyTorch's chunk).
+ * Writes at most `capacity` tensors to `out`; there are at most chunks.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **out,
+                               int64_t capacity, int64_t *out_count);
+
 /* Products of matrices and vectors, and the linear layer --------------------------------------- */
 
 /* Matrix product of (…, m, k) and (…, k, n) to (…, m, n); batch dimensions broadcast.
@@ -187,6 +230,67 @@ TINYFIN_API tf_status tf_permute(const tf_tensor *x, const int64_t *dims, int64_
 /* A view of x with dimensions a and b exchanged.
  * @since 0.1 */
 TINYFIN_API tf_status tf_swapaxes(const tf_tensor *x, int64_t a, int64_t b, tf_tensor **out);
+
+/* A view of x with all dimensions reversed (no dims given) or in the order of a full permutation.
+ * To exchange two dimensions of many: swapaxes.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_transpose(const tf_tensor *x, const int64_t *dims, int64_t n_dims,
+                                   tf_tensor **out);
+
+/* A view of x with dimension source moved to place destination, the others in their order.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_movedim(const tf_tensor *x, int64_t source, int64_t destination,
+                                 tf_tensor **out);
+
+/* x in another shape, never copied; one size may be -1.
+ * Errors: shape if x's strides allow no such view; reshape copies then.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_reshape_view(const tf_tensor *x, const int64_t *size, int64_t n_size,
+                                      tf_tensor **out);
+
+/* x with dimensions start_dim … end_dim merged into one; a scalar becomes one element.
+ * A
+ * view where strides allow, else a copy.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_flatten(const tf_tensor *x, int64_t start_dim, int64_t end_dim,
+                                 tf_tensor **out);
+
+/* A view of x without its dimensions of size 1: those in dim, or all.
+ * A dimension of another
+ * size stays.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_squeeze(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                                 tf_tensor **out);
+
+/* A view of x with a dimension of size 1 inserted before place dim (-1: behind the last).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_unsqueeze(const tf_tensor *x, int64_t dim, tf_tensor **out);
+
+/* A view of x with the order of elements reversed along dim, or along all dimensions.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_flip(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                              tf_tensor **out);
+
+/* A view of elements start … start + length - 1 along a dimension.
+ * Errors: index if they do not lie within it.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_narrow(const tf_tensor *x, int64_t dim, int64_t start, int64_t length,
+                                tf_tensor **out);
+
+/* A view of one index along a dimension, which goes; negative indices count from the end.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_select(const tf_tensor *x, int64_t dim, int64_t index, tf_tensor **out);
+
+/* x laid out repeatedly: repeats[d] times along dimension d (PyTorch's repeat, NumPy's tile).
+ * More numbers than dimensions add dimensions in front.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_repeat(const tf_tensor *x, const int64_t *repeats, int64_t n_repeats,
+                                tf_tensor **out);
+
+/* Each element repeated in place along a dimension (NumPy's repeat); without dim, of x flattened.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_repeat_interleave(const tf_tensor *x, int64_t repeats, const int64_t *dim,
+                                           tf_tensor **out);
 
 #ifdef __cplusplus
 }

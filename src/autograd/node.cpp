@@ -102,6 +102,11 @@ Edge edge_to(const Tensor& x, const char* consumer) {
   return edge;
 }
 
+// A tensor of x's shape that holds one element.
+Tensor shape_only(const Tensor& x) {
+  return alias(empty(Dims{}, x.dtype(), x.device()), x.shape(), Dims::filled(x.ndim(), 0), 0);
+}
+
 uint32_t inputs_to_save(const Primitive& prim, const Node& node) {
   if (prim.flags & kFusedVjp || !prim.vjp) return kAllInputs;
   if (!(prim.flags & kSaveForOthers)) return prim.save_in;
@@ -128,6 +133,11 @@ void record(const Call& call, Tensor* out) {
   for (int i = 0; i < call.in.n; ++i)
     if ((i >= 32 ? save_in == kAllInputs : (save_in >> i) & 1) && call.in[i].defined())
       node->saved[i] = {call.in[i], call.in[i].version()};
+  if (prim.flags & kKeepShapes) {
+    for (int i = 0; i < call.in.n; ++i)
+      if (!node->edges[i] && !node->saved[i].tensor.defined() && call.in[i].defined())
+        node->saved[i] = {shape_only(call.in[i]), 0};
+  }
   for (int k = 0; k < prim.n_out; ++k) {
     if (!out[k].defined()) continue;
     OutputInfo& info = node->outputs[k];

@@ -74,6 +74,8 @@ enum PrimitiveFlags : uint32_t {
   kFusedVjp = 4,
   // An input in save_in is only needed when another input wants a gradient (products).
   kSaveForOthers = 8,
+  // The vjp reads the shapes of all inputs, also of those that need no gradient.
+  kKeepShapes = 16,
 };
 
 // Bits of inputs or outputs: input 0 is bit 0.

@@ -10,8 +10,31 @@ using namespace tf;
 
 namespace {
 
+template <class T>
+std::optional<T> optional(const T* value) {
+  return value ? std::optional<T>(*value) : std::nullopt;
+}
+
 Device* device_or_default(const tf_device* device) {
   return device ? const_cast<Device*>(device) : &default_device();
+}
+
+void clear_list(tf_tensor** out, int64_t capacity, int64_t* out_count) {
+  if (out_count) *out_count = 0;
+  TF_CHECK(out_count, TINYFIN_ERROR_ARGUMENT,
+           "received NULL for `out_count`; expected the address of a count");
+  TF_CHECK(capacity >= 0 && (out || capacity == 0), TINYFIN_ERROR_ARGUMENT, "received capacity ",
+           capacity, out ? "" : " and NULL for `out`", "; expected room for the results");
+  for (int64_t i = 0; i < capacity; ++i) out[i] = nullptr;
+}
+
+void give_list(std::vector<Tensor> results, tf_tensor** out, int64_t capacity,
+               int64_t* out_count) {
+  const int64_t n = int64_t(results.size());
+  TF_CHECK(n <= capacity, TINYFIN_ERROR_ARGUMENT, "received capacity ", capacity,
+           "; expected room for ", n, " tensors");
+  for (int64_t i = 0; i < n; ++i) out[i] = results[size_t(i)].detach_ref();
+  *out_count = n;
 }
 
 }  // namespace
@@ -145,6 +168,56 @@ tf_status tf_fill_(tf_tensor *x, double value) {
   });
 }
 
+// Parts of dimensions
+
+tf_status tf_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value,
+                 tf_tensor **out) {
+  return guard("pad", [&] {
+    out_slot(out);
+    *out = tf::pad(Borrowed(x, "x"), int_list(pad, n_pad, "pad"), value).detach_ref();
+  });
+}
+
+tf_status tf_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value, tf_tensor **out) {
+  return guard("pad2d", [&] {
+    out_slot(out);
+    *out = tf::pad2d(Borrowed(x, "x"), pad_h, pad_w, value).detach_ref();
+  });
+}
+
+// Joining tensors along a dimension, and taking them apart again
+
+tf_status tf_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim,
+                    tf_tensor **out) {
+  return guard("concat", [&] {
+    out_slot(out);
+    *out = tf::concat(borrow_list(tensors, n_tensors, "tensors"), dim).detach_ref();
+  });
+}
+
+tf_status tf_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim, tf_tensor **out) {
+  return guard("stack", [&] {
+    out_slot(out);
+    *out = tf::stack(borrow_list(tensors, n_tensors, "tensors"), dim).detach_ref();
+  });
+}
+
+tf_status tf_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **out,
+                   int64_t capacity, int64_t *out_count) {
+  return guard("split", [&] {
+    clear_list(out, capacity, out_count);
+    give_list(tf::split(Borrowed(x, "x"), dim, parts), out, capacity, out_count);
+  });
+}
+
+tf_status tf_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **out,
+                   int64_t capacity, int64_t *out_count) {
+  return guard("chunk", [&] {
+    clear_list(out, capacity, out_count);
+    give_list(tf::chunk(Borrowed(x, "x"), chunks, dim), out, capacity, out_count);
+  });
+}
+
 // Products of matrices and vectors, and the linear layer
 
 tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
@@ -256,6 +329,86 @@ tf_status tf_swapaxes(const tf_tensor *x, int64_t a, int64_t b, tf_tensor **out)
   return guard("swapaxes", [&] {
     out_slot(out);
     *out = tf::swapaxes(Borrowed(x, "x"), a, b).detach_ref();
+  });
+}
+
+tf_status tf_transpose(const tf_tensor *x, const int64_t *dims, int64_t n_dims, tf_tensor **out) {
+  return guard("transpose", [&] {
+    out_slot(out);
+    *out = tf::transpose(Borrowed(x, "x"), int_list(dims, n_dims, "dims")).detach_ref();
+  });
+}
+
+tf_status tf_movedim(const tf_tensor *x, int64_t source, int64_t destination, tf_tensor **out) {
+  return guard("movedim", [&] {
+    out_slot(out);
+    *out = tf::movedim(Borrowed(x, "x"), source, destination).detach_ref();
+  });
+}
+
+tf_status tf_reshape_view(const tf_tensor *x, const int64_t *size, int64_t n_size, tf_tensor **out) {
+  return guard("reshape_view", [&] {
+    out_slot(out);
+    *out = tf::reshape_view(Borrowed(x, "x"), int_list(size, n_size, "size")).detach_ref();
+  });
+}
+
+tf_status tf_flatten(const tf_tensor *x, int64_t start_dim, int64_t end_dim, tf_tensor **out) {
+  return guard("flatten", [&] {
+    out_slot(out);
+    *out = tf::flatten(Borrowed(x, "x"), start_dim, end_dim).detach_ref();
+  });
+}
+
+tf_status tf_squeeze(const tf_tensor *x, const int64_t *dim, int64_t n_dim, tf_tensor **out) {
+  return guard("squeeze", [&] {
+    out_slot(out);
+    *out = tf::squeeze(Borrowed(x, "x"),
+                       dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt).detach_ref();
+  });
+}
+
+tf_status tf_unsqueeze(const tf_tensor *x, int64_t dim, tf_tensor **out) {
+  return guard("unsqueeze", [&] {
+    out_slot(out);
+    *out = tf::unsqueeze(Borrowed(x, "x"), dim).detach_ref();
+  });
+}
+
+tf_status tf_flip(const tf_tensor *x, const int64_t *dim, int64_t n_dim, tf_tensor **out) {
+  return guard("flip", [&] {
+    out_slot(out);
+    *out = tf::flip(Borrowed(x, "x"),
+                    dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt).detach_ref();
+  });
+}
+
+tf_status tf_narrow(const tf_tensor *x, int64_t dim, int64_t start, int64_t length, tf_tensor **out) {
+  return guard("narrow", [&] {
+    out_slot(out);
+    *out = tf::narrow(Borrowed(x, "x"), dim, start, length).detach_ref();
+  });
+}
+
+tf_status tf_select(const tf_tensor *x, int64_t dim, int64_t index, tf_tensor **out) {
+  return guard("select", [&] {
+    out_slot(out);
+    *out = tf::select(Borrowed(x, "x"), dim, index).detach_ref();
+  });
+}
+
+tf_status tf_repeat(const tf_tensor *x, const int64_t *repeats, int64_t n_repeats, tf_tensor **out) {
+  return guard("repeat", [&] {
+    out_slot(out);
+    *out = tf::repeat(Borrowed(x, "x"), int_list(repeats, n_repeats, "repeats")).detach_ref();
+  });
+}
+
+tf_status tf_repeat_interleave(const tf_tensor *x, int64_t repeats, const int64_t *dim,
+                               tf_tensor **out) {
+  return guard("repeat_interleave", [&] {
+    out_slot(out);
+    *out = tf::repeat_interleave(Borrowed(x, "x"), repeats, optional(dim)).detach_ref();
   });
 }
 

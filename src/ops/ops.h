@@ -31,6 +31,16 @@ Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
 void fill_(Tensor& x, double value);
 
+// Parts of dimensions (src/ops/cut.cpp)
+Tensor pad(const Tensor& x, IntList pad, double value = 0);
+Tensor pad2d(const Tensor& x, int64_t pad_h, int64_t pad_w, double value = 0);
+
+// Joining tensors along a dimension, and taking them apart again (src/ops/join.cpp)
+Tensor concat(std::span<const Tensor> tensors, int64_t dim = 0);
+Tensor stack(std::span<const Tensor> tensors, int64_t dim = 0);
+std::vector<Tensor> split(const Tensor& x, int64_t dim = 0, int64_t parts = 2);
+std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
+
 // Products of matrices and vectors, and the linear layer (src/ops/linear.cpp)
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor dot(const Tensor& a, const Tensor& b);
@@ -54,5 +64,17 @@ Tensor reshape(const Tensor& x, IntList size);
 Tensor expand(const Tensor& x, IntList size);
 Tensor permute(const Tensor& x, IntList dims);
 Tensor swapaxes(const Tensor& x, int64_t a, int64_t b);
+Tensor transpose(const Tensor& x, IntList dims);
+Tensor movedim(const Tensor& x, int64_t source, int64_t destination);
+Tensor reshape_view(const Tensor& x, IntList size);
+Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1);
+Tensor squeeze(const Tensor& x, OptIntList dim = std::nullopt);
+Tensor unsqueeze(const Tensor& x, int64_t dim);
+Tensor flip(const Tensor& x, OptIntList dim = std::nullopt);
+Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length);
+Tensor select(const Tensor& x, int64_t dim, int64_t index);
+Tensor repeat(const Tensor& x, IntList repeats);
+Tensor repeat_interleave(const Tensor& x, int64_t repeats,
+                         std::optional<int64_t> dim = std::nullopt);
 
 }  // namespace tf

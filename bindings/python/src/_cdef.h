@@ -131,6 +131,12 @@ tf_status tf_full(const int64_t *size, int64_t n_size, double value, tf_dtype dt
 tf_status tf_zeros_like(const tf_tensor *x, tf_tensor **out);
 tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out);
 tf_status tf_fill_(tf_tensor *x, double value);
+tf_status tf_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value, tf_tensor **out);
+tf_status tf_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value, tf_tensor **out);
+tf_status tf_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim, tf_tensor **out);
+tf_status tf_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim, tf_tensor **out);
+tf_status tf_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **out, int64_t capacity, int64_t *out_count);
+tf_status tf_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **out, int64_t capacity, int64_t *out_count);
 tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
@@ -145,6 +151,17 @@ tf_status tf_reshape(const tf_tensor *x, const int64_t *size, int64_t n_size, tf
 tf_status tf_expand(const tf_tensor *x, const int64_t *size, int64_t n_size, tf_tensor **out);
 tf_status tf_permute(const tf_tensor *x, const int64_t *dims, int64_t n_dims, tf_tensor **out);
 tf_status tf_swapaxes(const tf_tensor *x, int64_t a, int64_t b, tf_tensor **out);
+tf_status tf_transpose(const tf_tensor *x, const int64_t *dims, int64_t n_dims, tf_tensor **out);
+tf_status tf_movedim(const tf_tensor *x, int64_t source, int64_t destination, tf_tensor **out);
+tf_status tf_reshape_view(const tf_tensor *x, const int64_t *size, int64_t n_size, tf_tensor **out);
+tf_status tf_flatten(const tf_tensor *x, int64_t start_dim, int64_t end_dim, tf_tensor **out);
+tf_status tf_squeeze(const tf_tensor *x, const int64_t *dim, int64_t n_dim, tf_tensor **out);
+tf_status tf_unsqueeze(const tf_tensor *x, int64_t dim, tf_tensor **out);
+tf_status tf_flip(const tf_tensor *x, const int64_t *dim, int64_t n_dim, tf_tensor **out);
+tf_status tf_narrow(const tf_tensor *x, int64_t dim, int64_t start, int64_t length, tf_tensor **out);
+tf_status tf_select(const tf_tensor *x, int64_t dim, int64_t index, tf_tensor **out);
+tf_status tf_repeat(const tf_tensor *x, const int64_t *repeats, int64_t n_repeats, tf_tensor **out);
+tf_status tf_repeat_interleave(const tf_tensor *x, int64_t repeats, const int64_t *dim, tf_tensor **out);
 
 /* _shims.h */
 int32_t tfpy_status(void);
@@ -165,6 +182,14 @@ tf_tensor *tfpy_full(const int64_t *size, int64_t n_size, double value, tf_dtype
 tf_tensor *tfpy_zeros_like(const tf_tensor *x);
 tf_tensor *tfpy_ones_like(const tf_tensor *x);
 int32_t tfpy_fill_(tf_tensor *x, double value);
+tf_tensor *tfpy_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value);
+tf_tensor *tfpy_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value);
+tf_tensor *tfpy_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim);
+tf_tensor *tfpy_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim);
+int64_t tfpy_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **outs,
+                   int64_t capacity);
+int64_t tfpy_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **outs,
+                   int64_t capacity);
 tf_tensor *tfpy_matmul(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_dot(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_bmm(const tf_tensor *a, const tf_tensor *b);
@@ -181,3 +206,14 @@ tf_tensor *tfpy_reshape(const tf_tensor *x, const int64_t *size, int64_t n_size)
 tf_tensor *tfpy_expand(const tf_tensor *x, const int64_t *size, int64_t n_size);
 tf_tensor *tfpy_permute(const tf_tensor *x, const int64_t *dims, int64_t n_dims);
 tf_tensor *tfpy_swapaxes(const tf_tensor *x, int64_t a, int64_t b);
+tf_tensor *tfpy_transpose(const tf_tensor *x, const int64_t *dims, int64_t n_dims);
+tf_tensor *tfpy_movedim(const tf_tensor *x, int64_t source, int64_t destination);
+tf_tensor *tfpy_reshape_view(const tf_tensor *x, const int64_t *size, int64_t n_size);
+tf_tensor *tfpy_flatten(const tf_tensor *x, int64_t start_dim, int64_t end_dim);
+tf_tensor *tfpy_squeeze(const tf_tensor *x, const int64_t *dim, int64_t n_dim);
+tf_tensor *tfpy_unsqueeze(const tf_tensor *x, int64_t dim);
+tf_tensor *tfpy_flip(const tf_tensor *x, const int64_t *dim, int64_t n_dim);
+tf_tensor *tfpy_narrow(const tf_tensor *x, int64_t dim, int64_t start, int64_t length);
+tf_tensor *tfpy_select(const tf_tensor *x, int64_t dim, int64_t index);
+tf_tensor *tfpy_repeat(const tf_tensor *x, const int64_t *repeats, int64_t n_repeats);
+tf_tensor *tfpy_repeat_interleave(const tf_tensor *x, int64_t repeats, const int64_t *dim);

@@ -118,6 +118,42 @@ static int32_t tfpy_fill_(tf_tensor *x, double value) {
   return tfpy_note(tf_fill_(x, value)) == 0;
 }
 
+static tf_tensor *tfpy_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_pad(x, pad, n_pad, value, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_pad2d(x, pad_h, pad_w, value, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_concat(tensors, n_tensors, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_stack(tensors, n_tensors, dim, &out));
+  return out;
+}
+
+static int64_t tfpy_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **outs,
+                          int64_t capacity) {
+  int64_t count = 0;
+  return tfpy_note(tf_split(x, dim, parts, outs, capacity, &count)) ? -1 : count;
+}
+
+static int64_t tfpy_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **outs,
+                          int64_t capacity) {
+  int64_t count = 0;
+  return tfpy_note(tf_chunk(x, chunks, dim, outs, capacity, &count)) ? -1 : count;
+}
+
 static tf_tensor *tfpy_matmul(const tf_tensor *a, const tf_tensor *b) {
   tf_tensor *out = NULL;
   tfpy_note(tf_matmul(a, b, &out));
@@ -201,5 +237,71 @@ static tf_tensor *tfpy_permute(const tf_tensor *x, const int64_t *dims, int64_t 
 static tf_tensor *tfpy_swapaxes(const tf_tensor *x, int64_t a, int64_t b) {
   tf_tensor *out = NULL;
   tfpy_note(tf_swapaxes(x, a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_transpose(const tf_tensor *x, const int64_t *dims, int64_t n_dims) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_transpose(x, dims, n_dims, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_movedim(const tf_tensor *x, int64_t source, int64_t destination) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_movedim(x, source, destination, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_reshape_view(const tf_tensor *x, const int64_t *size, int64_t n_size) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_reshape_view(x, size, n_size, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_flatten(const tf_tensor *x, int64_t start_dim, int64_t end_dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_flatten(x, start_dim, end_dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_squeeze(const tf_tensor *x, const int64_t *dim, int64_t n_dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_squeeze(x, dim, n_dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_unsqueeze(const tf_tensor *x, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_unsqueeze(x, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_flip(const tf_tensor *x, const int64_t *dim, int64_t n_dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_flip(x, dim, n_dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_narrow(const tf_tensor *x, int64_t dim, int64_t start, int64_t length) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_narrow(x, dim, start, length, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_select(const tf_tensor *x, int64_t dim, int64_t index) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_select(x, dim, index, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_repeat(const tf_tensor *x, const int64_t *repeats, int64_t n_repeats) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_repeat(x, repeats, n_repeats, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_repeat_interleave(const tf_tensor *x, int64_t repeats, const int64_t *dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_repeat_interleave(x, repeats, dim, &out));
   return out;
 }

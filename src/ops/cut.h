@@ -1,0 +1,33 @@
+// Basic indexing inside the engine: parts of dimensions, taken as views or overwritten.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <vector>
+
+#include "ops/op.h"
+
+namespace tf {
+
+// What is kept of one dimension: `length` elements from `start` in steps of `step`, which may be
+// negative. Step 0: the one element `start`, and the dimension goes.
+struct Cut {
+  int dim;
+  int64_t start, step, length;
+};
+using Cuts = std::vector<Cut>;  // at most one per dimension, by increasing dimension
+
+// The part's shape in a tensor of a shape.
+Dims shape_of_cut(Dims shape, const Cuts& cuts);
+// A view of the part of x.
+Tensor cut(const Tensor& x, const Cuts& cuts);
+// base with the part overwritten by value, which has the part's shape and base's dtype.
+Tensor put_cut(const Tensor& base, const Tensor& value, const Cuts& cuts);
+// The same into self, with a gradient to both.
+void put_cut_(const char* op, Tensor& self, const Tensor& value, const Cuts& cuts);
+// Zeros of a shape with the part overwritten: the adjoint of cut.
+Tensor embed(const Tensor& value, const Dims& shape, const Cuts& cuts);
+
+// An index in [-size, size) counted from the front; INDEX error naming it, the axis and the size.
+int64_t wrap_index(int64_t index, int axis, int64_t size);
+
+}  // namespace tf

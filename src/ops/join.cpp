@@ -1,0 +1,126 @@
+// Joining tensors along a dimension, and taking them apart again.
+// SPDX-License-Identifier: MIT
+#include "ops/cut.h"
+#include "ops/op.h"
+#include "ops/ops.h"
+
+namespace tf {
+namespace {
+
+void concat_vjp(Vjp& v) {
+  const int dim = int(v.i(0));
+  int64_t start = 0;
+  for (int k = 0; k < v.n_in(); ++k) {
+    const int64_t size = v.in_shape(k)[dim];
+    if (v.needs(k)) v.set(k, cut(v.grad(), Cuts{{dim, start, 1, size}}));
+    start += size;
+  }
+}
+const Primitive concat_p{{.name = "concat", .signature = "xs…; int dim", .vjp = concat_vjp,
+                          .flags = kKeepShapes}};
+
+// All in one dtype: that of NumPy's promotion over the list, weak scalars by their kind.
+std::vector<Tensor> promote_all(std::span<const Tensor> xs) {
+  TF_CHECK(!xs.empty(), TINYFIN_ERROR_ARGUMENT, "received no tensors; expected at least one");
+  std::vector<Tensor> out(xs.begin(), xs.end());
+  Device& device = out[0].is_weak() ? default_device() : out[0].device();
+  for (Tensor& x : out) x = materialize(x, DType::none, device);
+  DType common = out[0].dtype();
+  for (const Tensor& x : out) common = promote_types(common, x.dtype());
+  for (Tensor& x : out) x = cast_to(x, common);
+  return out;
+}
+
+Tensor joined(const std::vector<Tensor>& xs, int dim) {
+  std::vector<const Tensor*> list;
+  Dims shape = xs[0].shape();
+  shape[dim] = 0;
+  for (const Tensor& x : xs) {
+    list.push_back(&x);
+    Dims expected = shape;
+    if (x.ndim() == shape.size()) expected[dim] = x.shape()[dim];
+    TF_CHECK(x.shape() == expected, TINYFIN_ERROR_SHAPE, "received shapes ",
+             to_string(xs[0].shape()), " and ", to_string(x.shape()), " along dimension ", dim,
+             "; expected equal shapes but for that dimension");
+    TF_CHECK(!__builtin_add_overflow(shape[dim], x.shape()[dim], &shape[dim]), TINYFIN_ERROR_SHAPE,
+             "received sizes along dimension ", dim, " that add up to more than 2^63");
+  }
+  const Meta meta{shape, strides_in_order_of(shape, xs[0].shape(), xs[0].strides()),
+                  xs[0].dtype(), &xs[0].device()};
+  return run(concat_p, Inputs(list.data(), int(list.size())), Attrs(dim), meta);
+}
+
+std::vector<Tensor> pieces(const Tensor& x, int dim, int64_t each, int64_t count) {
+  std::vector<Tensor> out;
+  for (int64_t k = 0; k < count; ++k) {
+    const int64_t start = k * each, left = x.size(dim) - start;
+    out.push_back(cut(x, Cuts{{dim, start, 1, left < each ? left : each}}));
+  }
+  return out;
+}
+
+}  // namespace
+
+//@op concat(Tensor[] tensors, int dim=0) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: function alias(cat)
+//@ doc: Tensors one behind the other along a dimension; their dtypes promote.
+//@   Errors: shape if sizes of other dimensions differ; argument if there are no tensors.
+Tensor concat(std::span<const Tensor> tensors, int64_t dim) {
+  const std::vector<Tensor> xs = promote_all(tensors);
+  const int d = wrap_dim(dim, xs[0].ndim());
+  TF_CHECK(xs[0].ndim() > 0, TINYFIN_ERROR_SHAPE,
+           "received scalars; expected tensors of at least one dimension; try stack");
+  return joined(xs, d);
+}
+
+//@op stack(Tensor[] tensors, int dim=0) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: function
+//@ doc: Tensors of one shape along a new dimension before place dim; their dtypes promote.
+//@   Errors: shape if the shapes differ; argument if there are no tensors.
+Tensor stack(std::span<const Tensor> tensors, int64_t dim) {
+  std::vector<Tensor> xs = promote_all(tensors);
+  const int d = wrap_dim(dim, xs[0].ndim() + 1);
+  for (const Tensor& x : xs)
+    TF_CHECK(x.shape() == xs[0].shape(), TINYFIN_ERROR_SHAPE, "received shapes ",
+             to_string(xs[0].shape()), " and ", to_string(x.shape()), "; expected equal shapes");
+  for (Tensor& x : xs) x = unsqueeze(x, d);
+  return joined(xs, d);
+}
+
+//@op split(Tensor x, int dim=0, int parts=2) -> Tensor[parts]
+//@ since: 0.1
+//@ grad: yes
+//@ python: function method
+//@ doc: Views of equal parts along a dimension.
+//@   Errors: shape if the size is not divisible by parts; chunk leaves a shorter last part.
+std::vector<Tensor> split(const Tensor& x, int64_t dim, int64_t parts) {
+  const int d = wrap_dim(dim, x.ndim());
+  TF_CHECK(x.ndim() > 0, TINYFIN_ERROR_AXIS, "received a scalar; expected a dimension to split");
+  TF_CHECK(parts > 0 && x.size(d) % parts == 0, TINYFIN_ERROR_SHAPE, "received ", parts,
+           " parts for dimension ", d, " of size ", x.size(d),
+           "; expected a number that divides the size; try chunk");
+  return pieces(x, d, x.size(d) / parts, parts);
+}
+
+//@op chunk(Tensor x, int chunks, int dim=0) -> Tensor[chunks]
+//@ since: 0.1
+//@ grad: yes
+//@ python: function method
+//@ doc: Views of at most `chunks` parts along a dimension, of equal size but for a shorter last
+//@   one; fewer where the size does not fill them (PyTorch's chunk).
+std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
+  const int d = wrap_dim(dim, x.ndim());
+  TF_CHECK(x.ndim() > 0, TINYFIN_ERROR_AXIS, "received a scalar; expected a dimension to cut");
+  TF_CHECK(chunks > 0, TINYFIN_ERROR_ARGUMENT, "received ", chunks,
+           " chunks; expected at least 1");
+  const int64_t size = x.size(d);
+  if (size == 0) return pieces(x, d, 0, chunks);
+  const int64_t each = (size - 1) / chunks + 1;
+  return pieces(x, d, each, (size - 1) / each + 1);
+}
+
+}  // namespace tf
