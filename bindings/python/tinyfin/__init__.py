@@ -7,7 +7,7 @@ x = tf.Tensor([[1.0, 2.0]], requires_grad=True)
 print(x.grad)
 """
 
-from . import ctx, errors
+from . import ctx, errors, runtime
 from ._native import ffi as _ffi
 from ._native import lib as _lib
 from ._ops import *  # noqa: F403
@@ -15,6 +15,7 @@ from ._ops import __all__ as _op_names
 from .autograd import grad
 from .ctx import *  # noqa: F403
 from .errors import *  # noqa: F403
+from .runtime import *  # noqa: F403
 from .tensor import (
     Tensor,
     as_tensor,
@@ -32,6 +33,7 @@ __all__ = [
     *_op_names,
     *ctx.__all__,
     *errors.__all__,
+    *runtime.__all__,
     "DEVICE",
     "DTYPE",
     "Device",
