@@ -6,7 +6,6 @@ import threading
 import weakref
 
 import pytest
-
 import tinyfin as tf
 from tinyfin import Tensor
 

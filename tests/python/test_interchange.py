@@ -5,7 +5,6 @@ import gc
 
 import numpy as np
 import pytest
-
 import tinyfin as tf
 from tinyfin import Tensor
 

@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-
 import tinyfin as tf
 from tinyfin import DTYPE, Tensor
 
@@ -211,9 +210,7 @@ def test_text():
     assert repr(Tensor([1.0, 2.5])) == "Tensor([ 1., 2.5])"
     assert repr(Tensor([1, 2], dtype="int64")) == "Tensor([1, 2], dtype=int64)"
     assert repr(Tensor(3.0, requires_grad=True)) == "Tensor(3., requires_grad=True)"
-    assert repr(tf.zeros(2, 0)) == "Tensor([[], []], shape=(2, 0))" or "shape=(2, 0)" in repr(
-        tf.zeros(2, 0)
-    )
+    assert repr(tf.zeros(2, 0)) == "Tensor([[],\n        []], shape=(2, 0))"
     assert "op=add" in repr(Tensor([1.0], True) + 1)
     assert repr(Tensor([[1, 2], [3, 4]])).count("\n") == 1
 
@@ -265,19 +262,28 @@ def test_functions_take_numbers_and_lists():
 
 def test_reshape_takes_ints_or_a_sequence():
     x = tf.zeros(2, 6)
-    for y in (x.reshape(3, 4), x.reshape((3, 4)), x.reshape([3, -1]), x.reshape(Tensor(3).int(), 4)):
+    for y in (
+        x.reshape(3, 4),
+        x.reshape((3, 4)),
+        x.reshape([3, -1]),
+        x.reshape(Tensor(3).int(), 4),
+    ):
         assert y.shape == (3, 4)
     assert x.permute(1, 0).shape == x.permute([1, 0]).shape == (6, 2)
     assert tf.zeros(1).reshape(()).shape == ()
 
 
 def test_errors_say_what_was_received():
-    with pytest.raises(ValueError, match=r"\[add\] received shapes \(2,\) and \(3,\); expected") as e:
+    with pytest.raises(
+        ValueError, match=r"\[add\] received shapes \(2,\) and \(3,\); expected"
+    ) as e:
         tf.zeros(2) + tf.zeros(3)
     assert isinstance(e.value, tf.Error) and isinstance(e.value, tf.ShapeError)
 
 
 def test_import_is_light():
-    code = "import sys, tinyfin; print([m for m in ('numpy', 'ctypes', 'torch') if m in sys.modules])"
+    code = (
+        "import sys, tinyfin; print([m for m in ('numpy', 'ctypes', 'torch') if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -67,7 +67,9 @@ class LoggingCallback(Callback):
 
     def __init__(self, log_every: int = 1, sink: Callable[[dict], Any] | None = None):
         if log_every < 1:
-            raise ValueError(f"[LoggingCallback] received log_every {log_every}; expected 1 or more")
+            raise ValueError(
+                f"[LoggingCallback] received log_every {log_every}; expected 1 or more"
+            )
         self.log_every, self.sink = log_every, sink or print
 
     def on_batch_end(self, step: int, loss: float) -> None:

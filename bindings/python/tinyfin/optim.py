@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from . import _checkpoint, _convert
 from ._native import ffi, lib

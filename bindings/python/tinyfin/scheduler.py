@@ -23,7 +23,8 @@ class Scheduler:
     def __init__(self, optimizer: Optimizer):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"[{type(self).__name__}] received {type(optimizer).__name__}; expected an Optimizer"
+                f"[{type(self).__name__}] received {type(optimizer).__name__}; expected an "
+                "Optimizer"
             )
         self.optimizer = optimizer
         count = lib.tf_opt_group_count(optimizer._o)
@@ -116,9 +117,7 @@ class LinearWarmupLR(Scheduler):
 
     _options = ("warmup_steps", "target_lr")
 
-    def __init__(
-        self, optimizer: Optimizer, warmup_steps: int, target_lr: float | None = None
-    ):
+    def __init__(self, optimizer: Optimizer, warmup_steps: int, target_lr: float | None = None):
         self.warmup_steps = _positive(warmup_steps, "warmup_steps", "LinearWarmupLR")
         self.target_lr = target_lr
         super().__init__(optimizer)

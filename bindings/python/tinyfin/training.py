@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Callable, Iterable
+from collections.abc import Iterable
+from typing import Any, Callable
 
 from .callbacks import Callback, CallbackList
 from .ctx import no_grad
@@ -168,9 +169,7 @@ class Trainer:
             if val_loader is not None:
                 figures.update({f"val_{k}": v for k, v in self.evaluate(val_loader).items()})
             self.history.append(figures)
-            self._bar.finish(
-                "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "epoch")
-            )
+            self._bar.finish("  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "epoch"))
             if self.scheduler is not None and self.scheduler_interval == "epoch":
                 self.scheduler.step()
             self.callbacks.on_epoch_end(epoch)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from . import _convert
 from ._checkpoint import Checkpoint

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from .. import _convert, _ops
 from .._convert import adopt
@@ -39,9 +40,9 @@ class TensorDataset(Dataset):
         )
         for t in self.tensors:
             if not t.ndim or len(t) != len(self.tensors[0]):
+                shapes = ", ".join(str(x.shape) for x in self.tensors)
                 raise ValueError(
-                    f"[TensorDataset] received shapes {', '.join(str(x.shape) for x in self.tensors)}; "
-                    "expected the same first size"
+                    f"[TensorDataset] received shapes {shapes}; expected the same first size"
                 )
         self.transform = transform
 

@@ -19,10 +19,10 @@ from .loader import TensorDataset
 
 # SHA-256 of the contents: archives of the same contents differ.
 _FILES = {
-    "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "train-images-idx3": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 _SOURCES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -81,7 +81,7 @@ def _find(name: str, root: Any) -> Path:
     target = cache_folder() / "mnist" / name
     for source in _SOURCES:
         try:
-            _download(source + name, target, _FILES[name])
+            _download(source + name, target, _FILES[name[: -len("-ubyte.gz")]])
             return target
         except OSError as error:
             tried.append(f"{source}{name} ({error})")

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 from .. import _convert, _ops
 from ..tensor import Tensor

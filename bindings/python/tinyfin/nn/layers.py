@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from .. import _convert, _ops
 from .._native import lib
@@ -459,8 +460,8 @@ class MLP(Sequential):
         super().__init__(*layers, Linear(size, out_features))
 
 
-__all__ = [
-    n
-    for n, v in list(globals().items())
-    if isinstance(v, type) and issubclass(v, Module) and not n.startswith("_") and n != "NativeModule"
-]
+__all__ = (
+    "AvgPool2d BatchNorm BatchNorm1d BatchNorm2d Conv2D Conv2d Dropout Embedding Flatten GELU "
+    "Identity LayerNorm Linear MLP MaxPool2D MaxPool2d Network ReLU Sequential SiLU Sigmoid "
+    "Softmax Tanh"
+).split()
