@@ -43,7 +43,7 @@ tf::Pool2dOptions pool_options(const int64_t* kernel_size, const int64_t* stride
 }
 
 // The names are kept per thread: a module does not store the paths of what lies below it.
-const char* slot_name(const tf_module* module, int64_t i, bool buffers) {
+const char* slot_name(const tf_module* module, int64_t i, bool buffers) noexcept {
   thread_local std::string name;
   const char* out = nullptr;
   guard("module_name", [&] {
@@ -56,7 +56,7 @@ const char* slot_name(const tf_module* module, int64_t i, bool buffers) {
   return out;
 }
 
-tf_tensor* slot_at(const tf_module* module, int64_t i, bool buffers) {
+tf_tensor* slot_at(const tf_module* module, int64_t i, bool buffers) noexcept {
   tf_tensor* out = nullptr;
   guard("module_at", [&] {
     if (!module || i < 0) return;
@@ -66,7 +66,7 @@ tf_tensor* slot_at(const tf_module* module, int64_t i, bool buffers) {
   return out;
 }
 
-int64_t slot_count(const tf_module* module, bool buffers) {
+int64_t slot_count(const tf_module* module, bool buffers) noexcept {
   int64_t n = 0;
   guard("module_count", [&] {
     if (module) n = int64_t(tf::named_slots(*module, buffers).size());
