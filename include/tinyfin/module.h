@@ -44,52 +44,6 @@ TINYFIN_API tf_status tf_module_append(tf_module *sequential, tf_module *child);
 TINYFIN_API tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias,
                                        tf_activation activation, tf_module **out);
 
-/* Cross-correlation of x (N, in_channels, H, W); weight (out_channels,
- * in_channels / groups, kernel height, kernel width). Pairs are {height, width};
- * stride NULL: {1, 1}, padding NULL: {0, 0}, dilation NULL: {1, 1}. @since 0.1 */
-TINYFIN_API tf_status tf_module_conv2d(int64_t in_channels, int64_t out_channels,
-                                       const int64_t *kernel_size, const int64_t *stride,
-                                       const int64_t *padding, const int64_t *dilation,
-                                       int64_t groups, int32_t bias, tf_activation activation,
-                                       tf_module **out);
-
-/* The greatest element of each window. stride NULL: the window; padding NULL: 0.
- * @since 0.1 */
-TINYFIN_API tf_status tf_module_max_pool2d(const int64_t *kernel_size, const int64_t *stride,
-                                           const int64_t *padding, tf_module **out);
-
-/* The mean of each window, zeros of the padding included. @since 0.1 */
-TINYFIN_API tf_status tf_module_avg_pool2d(const int64_t *kernel_size, const int64_t *stride,
-                                           const int64_t *padding, tf_module **out);
-
-/* Normalises each channel (dimension 1 of 2 or more) over all others, in
- * training by the batch's statistics, which go into running_mean and running_var
- * with weight `momentum`; in evaluation by those. affine: weight and bias.
- * @since 0.1 */
-TINYFIN_API tf_status tf_module_batch_norm(int64_t num_features, double eps, double momentum,
-                                           int32_t affine, int32_t track_running_stats,
-                                           tf_module **out);
-
-/* Normalises over the last dimensions, which must be `normalized_shape`.
- * @since 0.1 */
-TINYFIN_API tf_status tf_module_layer_norm(const int64_t *normalized_shape,
-                                           int64_t n_normalized_shape, double eps,
-                                           int32_t affine, tf_module **out);
-
-/* Rows of weight (num_embeddings, embedding_dim) chosen by integers. @since 0.1 */
-TINYFIN_API tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim,
-                                          tf_module **out);
-
-/* In training, zeroes each element with probability p and scales the others by
- * 1 / (1 - p). @since 0.1 */
-TINYFIN_API tf_status tf_module_dropout(double p, tf_module **out);
-
-/* One of TINYFIN_ACTIVATION_…, element by element. @since 0.1 */
-TINYFIN_API tf_status tf_module_activation(tf_activation kind, tf_module **out);
-
-/* @since 0.1 */
-TINYFIN_API tf_status tf_module_softmax(int64_t dim, tf_module **out);
-
 /* Dimensions from start_dim on become one. @since 0.1 */
 TINYFIN_API tf_status tf_module_flatten(int64_t start_dim, tf_module **out);
 

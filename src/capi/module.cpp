@@ -22,26 +22,6 @@ const char* checked_name(const char* name) {
   return name;
 }
 
-// {height, width} from the caller, `otherwise` for NULL.
-void take_pair(int64_t (&to)[2], const int64_t* from, const int64_t* otherwise) {
-  const int64_t* source = from ? from : otherwise;
-  to[0] = source[0];
-  to[1] = source[1];
-}
-
-const int64_t kZeros[2] = {0, 0}, kOnes[2] = {1, 1};
-
-tf::Pool2dOptions pool_options(const int64_t* kernel_size, const int64_t* stride,
-                               const int64_t* padding) {
-  TF_CHECK(kernel_size, TINYFIN_ERROR_ARGUMENT,
-           "received NULL for `kernel_size`; expected {height, width}");
-  tf::Pool2dOptions o;
-  take_pair(o.kernel_size, kernel_size, nullptr);
-  take_pair(o.stride, stride, kernel_size);
-  take_pair(o.padding, padding, kZeros);
-  return o;
-}
-
 // The names are kept per thread: a module does not store the paths of what lies below it.
 const char* slot_name(const tf_module* module, int64_t i, bool buffers) noexcept {
   thread_local std::string name;
@@ -107,77 +87,6 @@ tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bi
     *out_slot(out) =
         tf::make_linear(in_features, out_features, bias != 0, activation).detach_ref();
   });
-}
-
-tf_status tf_module_conv2d(int64_t in_channels, int64_t out_channels, const int64_t* kernel_size,
-                           const int64_t* stride, const int64_t* padding, const int64_t* dilation,
-                           int64_t groups, int32_t bias, tf_activation activation,
-                           tf_module** out) {
-  return guard("module_conv2d", [&] {
-    out_slot(out);
-    TF_CHECK(kernel_size, TINYFIN_ERROR_ARGUMENT,
-             "received NULL for `kernel_size`; expected {height, width}");
-    tf::Conv2dOptions o{in_channels, out_channels, {}, {}, {}, {}, groups, bias != 0, activation};
-    take_pair(o.kernel_size, kernel_size, nullptr);
-    take_pair(o.stride, stride, kOnes);
-    take_pair(o.padding, padding, kZeros);
-    take_pair(o.dilation, dilation, kOnes);
-    *out = tf::make_conv2d(o).detach_ref();
-  });
-}
-
-tf_status tf_module_max_pool2d(const int64_t* kernel_size, const int64_t* stride,
-                               const int64_t* padding, tf_module** out) {
-  return guard("module_max_pool2d", [&] {
-    out_slot(out);
-    *out = tf::make_max_pool2d(pool_options(kernel_size, stride, padding)).detach_ref();
-  });
-}
-
-tf_status tf_module_avg_pool2d(const int64_t* kernel_size, const int64_t* stride,
-                               const int64_t* padding, tf_module** out) {
-  return guard("module_avg_pool2d", [&] {
-    out_slot(out);
-    *out = tf::make_avg_pool2d(pool_options(kernel_size, stride, padding)).detach_ref();
-  });
-}
-
-tf_status tf_module_batch_norm(int64_t num_features, double eps, double momentum, int32_t affine,
-                               int32_t track_running_stats, tf_module** out) {
-  return guard("module_batch_norm", [&] {
-    out_slot(out);
-    *out = tf::make_batch_norm(num_features, eps, momentum, affine != 0, track_running_stats != 0)
-               .detach_ref();
-  });
-}
-
-tf_status tf_module_layer_norm(const int64_t* normalized_shape, int64_t n_normalized_shape,
-                               double eps, int32_t affine, tf_module** out) {
-  return guard("module_layer_norm", [&] {
-    out_slot(out);
-    const auto size = tf::int_list(normalized_shape, n_normalized_shape, "normalized_shape");
-    *out = tf::make_layer_norm(tf::Dims(size.data(), n_normalized_shape), eps, affine != 0)
-               .detach_ref();
-  });
-}
-
-tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module** out) {
-  return guard("module_embedding", [&] {
-    *out_slot(out) = tf::make_embedding(num_embeddings, embedding_dim).detach_ref();
-  });
-}
-
-tf_status tf_module_dropout(double p, tf_module** out) {
-  return guard("module_dropout", [&] { *out_slot(out) = tf::make_dropout(p).detach_ref(); });
-}
-
-tf_status tf_module_activation(tf_activation kind, tf_module** out) {
-  return guard("module_activation",
-               [&] { *out_slot(out) = tf::make_activation(kind).detach_ref(); });
-}
-
-tf_status tf_module_softmax(int64_t dim, tf_module** out) {
-  return guard("module_softmax", [&] { *out_slot(out) = tf::make_softmax(dim).detach_ref(); });
 }
 
 tf_status tf_module_flatten(int64_t start_dim, tf_module** out) {
