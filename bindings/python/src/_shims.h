@@ -8,10 +8,6 @@
 #include <tinyfin/base.h>
 #include <tinyfin/tensor.h>
 #include <tinyfin/autograd.h>
-#include <tinyfin/data.h>
-#include <tinyfin/module.h>
-#include <tinyfin/optim.h>
-#include <tinyfin/io.h>
 #include <tinyfin/ops.h>
 
 #if defined(_MSC_VER)
