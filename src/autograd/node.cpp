@@ -107,16 +107,16 @@ Tensor shape_only(const Tensor& x) {
   return alias(empty(Dims{}, x.dtype(), x.device()), x.shape(), Dims::filled(x.ndim(), 0), 0);
 }
 
-uint32_t inputs_to_save(const Primitive& prim, const Node& node) {
+}  // namespace
+
+uint32_t inputs_to_save(const Primitive& prim, Inputs in) {
   if (prim.flags & kFusedVjp || !prim.vjp) return kAllInputs;
   if (!(prim.flags & kSaveForOthers)) return prim.save_in;
   int wanting = 0, last = -1;
-  for (int i = 0; i < node.n_in; ++i)
-    if (node.edges[i]) ++wanting, last = i;
+  for (int i = 0; i < in.n; ++i)
+    if (in[i].defined() && in[i].requires_grad()) ++wanting, last = i;
   return wanting == 1 ? prim.save_in & ~(1u << last) : prim.save_in;
 }
-
-}  // namespace
 
 void record(const Call& call, Tensor* out) {
   const Primitive& prim = call.prim;
@@ -129,7 +129,7 @@ void record(const Call& call, Tensor* out) {
       node->depth = std::max(node->depth, maker->depth);
   }
   ++node->depth;
-  const uint32_t save_in = inputs_to_save(prim, *node);
+  const uint32_t save_in = inputs_to_save(prim, call.in);
   for (int i = 0; i < call.in.n; ++i)
     if ((i >= 32 ? save_in == kAllInputs : (save_in >> i) & 1) && call.in[i].defined())
       node->saved[i] = {call.in[i], call.in[i].version()};

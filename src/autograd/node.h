@@ -85,6 +85,8 @@ class Node {
 
 // True when grad mode is on, the primitive is differentiable and an input requires a gradient.
 bool wants_grad(const Primitive& prim, Inputs in);
+// Bits of the inputs whose values a record of this call keeps for the vjp.
+uint32_t inputs_to_save(const Primitive& prim, Inputs in);
 // Records `call` as the maker of `out` (prim.n_out tensors).
 void record(const Call& call, Tensor* out);
 

@@ -71,8 +71,19 @@ void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
              "` would modify a view of a tensor that takes part in a gradient; modify that "
              "tensor itself, or use the form that is not in-place");
   }
+  const uint32_t saved = recorded && wants_grad(prim, in) ? inputs_to_save(prim, in) : 0;
+  bool keep_values = false;  // the gradient reads what is about to be overwritten
+  for (int i = 0; i < in.n; ++i)
+    keep_values |= (i >= 32 ? saved == kAllInputs : (saved >> i) & 1) && in[i].defined() &&
+                   &in[i].storage() == &self.storage();
   // The tensor as it was, with its history: what the recorded call has as input.
-  Tensor before = alias(self);
+  Tensor before;
+  if (keep_values) {
+    NoGrad no_grad;
+    before = clone(self);
+  } else {
+    before = alias(self);
+  }
   before.get()->is_view = self.get()->is_view;
   if (recorded) std::swap(before.get()->meta, self.get()->meta);
   std::vector<Tensor> copies(size_t(in.n));

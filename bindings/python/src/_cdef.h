@@ -114,6 +114,26 @@ typedef tf_status (*tf_hook_fn)(const tf_tensor *grad, tf_tensor **out_replaceme
 tf_status tf_tensor_add_hook(tf_tensor *tensor, tf_hook_fn hook, void *user, void (*destroy)(void *user), int64_t *out_id);
 tf_status tf_tensor_remove_hook(tf_tensor *tensor, int64_t id);
 
+/* backend.h */
+#define TINYFIN_BACKEND_ABI_MAJOR 1
+#define TINYFIN_BACKEND_ABI_MINOR 0
+typedef struct tf_view { void *data; const int64_t *shape; const int64_t *strides; int32_t ndim; tf_dtype dtype; } tf_view;
+typedef union tf_attr { int64_t i; double f; } tf_attr;
+typedef struct tf_kernel_call { uint32_t struct_size; int32_t n_in; int32_t n_out; int32_t n_attr; const tf_view *in; const tf_view *out; const tf_attr *attr; const char *op; int32_t device; int32_t reserved; void *stream; } tf_kernel_call;
+typedef tf_status (*tf_kernel_fn)(const tf_kernel_call *call, void *user);
+typedef struct tf_kernel { const char *op; int32_t version; uint32_t dtypes; tf_kernel_fn fn; void *user; } tf_kernel;
+typedef void (*tf_tile_fn)(int64_t tile, void *user);
+typedef struct tf_host_api { uint32_t struct_size; uint16_t abi_major, abi_minor; void (*log)(int32_t level, const char *message); void (*set_error)(const char *message); void *(*host_alloc)(size_t bytes); void (*host_free)(void *memory, size_t bytes); tf_status (*parallel_for)(int64_t tiles, tf_tile_fn fn, void *user); int32_t (*num_threads)(void); } tf_host_api;
+typedef struct tf_backend { uint32_t struct_size; uint16_t abi_major, abi_minor; void (*destroy)(void); const char *name; const char *description; tf_status (*device_count)(int32_t *out); tf_status (*device_description)(int32_t device, char *out, size_t out_size); int32_t host_accessible; int32_t reserved; tf_status (*alloc)(int32_t device, size_t bytes, void **out); void (*free)(int32_t device, void *memory, size_t bytes); tf_status (*copy_from_host)(int32_t device, void *to, const void *from, size_t bytes); tf_status (*copy_to_host)(int32_t device, void *to, const void *from, size_t bytes); tf_status (*copy_on_device)(int32_t device, void *to, const void *from, size_t bytes); void *(*stream_current)(int32_t device); tf_status (*synchronize)(int32_t device); int32_t kernel_count; const tf_kernel *kernels; } tf_backend;
+typedef tf_status (*tf_backend_init_fn)(const tf_host_api *host, const tf_backend **out);
+tf_status tf_backend_load(const char *name_or_path);
+const char *tf_backend_name(void);
+const char *tf_backend_at(int64_t i);
+tf_status tf_set_fallback(const char *policy);
+int64_t tf_fallback_count(void);
+const char *tf_primitive_at(int64_t i);
+tf_status tf_backend_supports(const char *backend, const char *primitive, tf_dtype dtype, int32_t *out);
+
 /* ops.h */
 tf_status tf_add(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_add_(tf_tensor *a, const tf_tensor *b);

@@ -8,6 +8,7 @@
 #include <tinyfin/base.h>
 #include <tinyfin/tensor.h>
 #include <tinyfin/autograd.h>
+#include <tinyfin/backend.h>
 #include <tinyfin/ops.h>
 
 #if defined(_MSC_VER)
