@@ -22,7 +22,10 @@ endif()
 
 # Kernels are compiled once per instruction set; the best the processor has is chosen at run time.
 # A kernel may contract a*b+c and ignore errno and traps; it may not reorder sums or drop NaNs.
-set(kernel_flags -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+set(kernel_flags -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+if(NOT TINYFIN_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL Debug)
+  list(PREPEND kernel_flags -O3)
+endif()
 set(isa_flags_generic "")
 set(isa_flags_avx2 -mavx2 -mfma -mf16c)
 set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c

@@ -114,25 +114,100 @@ typedef tf_status (*tf_hook_fn)(const tf_tensor *grad, tf_tensor **out_replaceme
 tf_status tf_tensor_add_hook(tf_tensor *tensor, tf_hook_fn hook, void *user, void (*destroy)(void *user), int64_t *out_id);
 tf_status tf_tensor_remove_hook(tf_tensor *tensor, int64_t id);
 
-/* backend.h */
-#define TINYFIN_BACKEND_ABI_MAJOR 1
-#define TINYFIN_BACKEND_ABI_MINOR 0
-typedef struct tf_view { void *data; const int64_t *shape; const int64_t *strides; int32_t ndim; tf_dtype dtype; } tf_view;
-typedef union tf_attr { int64_t i; double f; } tf_attr;
-typedef struct tf_kernel_call { uint32_t struct_size; int32_t n_in; int32_t n_out; int32_t n_attr; const tf_view *in; const tf_view *out; const tf_attr *attr; const char *op; int32_t device; int32_t reserved; void *stream; } tf_kernel_call;
-typedef tf_status (*tf_kernel_fn)(const tf_kernel_call *call, void *user);
-typedef struct tf_kernel { const char *op; int32_t version; uint32_t dtypes; tf_kernel_fn fn; void *user; } tf_kernel;
-typedef void (*tf_tile_fn)(int64_t tile, void *user);
-typedef struct tf_host_api { uint32_t struct_size; uint16_t abi_major, abi_minor; void (*log)(int32_t level, const char *message); void (*set_error)(const char *message); void *(*host_alloc)(size_t bytes); void (*host_free)(void *memory, size_t bytes); tf_status (*parallel_for)(int64_t tiles, tf_tile_fn fn, void *user); int32_t (*num_threads)(void); } tf_host_api;
-typedef struct tf_backend { uint32_t struct_size; uint16_t abi_major, abi_minor; void (*destroy)(void); const char *name; const char *description; tf_status (*device_count)(int32_t *out); tf_status (*device_description)(int32_t device, char *out, size_t out_size); int32_t host_accessible; int32_t reserved; tf_status (*alloc)(int32_t device, size_t bytes, void **out); void (*free)(int32_t device, void *memory, size_t bytes); tf_status (*copy_from_host)(int32_t device, void *to, const void *from, size_t bytes); tf_status (*copy_to_host)(int32_t device, void *to, const void *from, size_t bytes); tf_status (*copy_on_device)(int32_t device, void *to, const void *from, size_t bytes); void *(*stream_current)(int32_t device); tf_status (*synchronize)(int32_t device); int32_t kernel_count; const tf_kernel *kernels; } tf_backend;
-typedef tf_status (*tf_backend_init_fn)(const tf_host_api *host, const tf_backend **out);
-tf_status tf_backend_load(const char *name_or_path);
-const char *tf_backend_name(void);
-const char *tf_backend_at(int64_t i);
-tf_status tf_set_fallback(const char *policy);
-int64_t tf_fallback_count(void);
-const char *tf_primitive_at(int64_t i);
-tf_status tf_backend_supports(const char *backend, const char *primitive, tf_dtype dtype, int32_t *out);
+/* data.h */
+tf_status tf_read_idx(const char *path, tf_dtype dtype, double scale, tf_tensor **out);
+typedef struct tf_data tf_data;
+tf_status tf_data_create(const tf_tensor *const *tensors, int64_t n_tensors, int64_t batch_size, int32_t shuffle, uint64_t seed, int32_t drop_last, tf_data **out);
+tf_data *tf_data_retain(tf_data *data);
+void tf_data_release(tf_data *data);
+tf_status tf_data_next(tf_data *data, tf_tensor **out, int64_t n_out);
+tf_status tf_data_seek(tf_data *data, int64_t epoch, int64_t position);
+int64_t tf_data_epoch(const tf_data *data);
+int64_t tf_data_position(const tf_data *data);
+int64_t tf_data_batches(const tf_data *data);
+int64_t tf_data_size(const tf_data *data);
+int64_t tf_data_tensor_count(const tf_data *data);
+
+/* module.h */
+typedef struct tf_module tf_module;
+tf_module *tf_module_retain(tf_module *module);
+void tf_module_release(tf_module *module);
+tf_status tf_module_sequential(tf_module *const *children, int64_t n_children, tf_module **out);
+tf_status tf_module_append(tf_module *sequential, tf_module *child);
+tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias, tf_activation activation, tf_module **out);
+tf_status tf_module_flatten(int64_t start_dim, tf_module **out);
+tf_status tf_module_identity(tf_module **out);
+tf_status tf_module_forward(tf_module *module, const tf_tensor *x, tf_tensor **out);
+tf_status tf_module_set_training(tf_module *module, int32_t on);
+int32_t tf_module_training(const tf_module *module);
+tf_status tf_module_zero_grad(tf_module *module, int32_t set_to_none);
+tf_status tf_module_to(tf_module *module, tf_dtype dtype, const tf_device *device);
+const char *tf_module_kind(const tf_module *module);
+const char *tf_module_option_name(const tf_module *module, int64_t i);
+tf_status tf_module_option(const tf_module *module, const char *name, double *out, int64_t capacity, int64_t *out_count);
+int64_t tf_module_child_count(const tf_module *module);
+tf_module *tf_module_child_at(const tf_module *module, int64_t i);
+const char *tf_module_child_name(const tf_module *module, int64_t i);
+int64_t tf_module_parameter_count(const tf_module *module);
+tf_tensor *tf_module_parameter_at(const tf_module *module, int64_t i);
+const char *tf_module_parameter_name(const tf_module *module, int64_t i);
+int64_t tf_module_buffer_count(const tf_module *module);
+tf_tensor *tf_module_buffer_at(const tf_module *module, int64_t i);
+const char *tf_module_buffer_name(const tf_module *module, int64_t i);
+tf_tensor *tf_module_get(const tf_module *module, const char *name);
+tf_status tf_module_set(tf_module *module, const char *name, tf_tensor *tensor);
+
+/* optim.h */
+typedef struct tf_opt tf_opt;
+tf_status tf_opt_sgd(const tf_module *module, double lr, tf_opt **out);
+tf_status tf_opt_adam(const tf_module *module, double lr, tf_opt **out);
+tf_status tf_opt_adamw(const tf_module *module, double lr, tf_opt **out);
+tf_status tf_opt_rmsprop(const tf_module *module, double lr, tf_opt **out);
+tf_opt *tf_opt_retain(tf_opt *opt);
+void tf_opt_release(tf_opt *opt);
+tf_status tf_opt_add_group(tf_opt *opt, tf_tensor *const *params, int64_t n_params, int64_t *out_group);
+typedef int32_t tf_opt_option;
+#define TINYFIN_OPT_LR 1
+#define TINYFIN_OPT_MOMENTUM 2
+#define TINYFIN_OPT_WEIGHT_DECAY 3
+#define TINYFIN_OPT_NESTEROV 4
+#define TINYFIN_OPT_BETA1 5
+#define TINYFIN_OPT_BETA2 6
+#define TINYFIN_OPT_EPS 7
+#define TINYFIN_OPT_ALPHA 8
+#define TINYFIN_OPT_ALL -1
+tf_status tf_opt_set_f64(tf_opt *opt, int64_t group, tf_opt_option option, double value);
+tf_status tf_opt_get_f64(const tf_opt *opt, int64_t group, tf_opt_option option, double *out);
+tf_status tf_opt_bounds(const tf_opt *opt, tf_opt_option option, double *out_low, double *out_high);
+const char *tf_opt_option_name(tf_opt_option option);
+tf_status tf_opt_step(tf_opt *opt, double clip_norm);
+tf_status tf_opt_zero_grad(tf_opt *opt, int32_t set_to_none);
+const char *tf_opt_kind(const tf_opt *opt);
+int64_t tf_opt_group_count(const tf_opt *opt);
+int64_t tf_opt_param_count(const tf_opt *opt, int64_t group);
+tf_tensor *tf_opt_param_at(const tf_opt *opt, int64_t group, int64_t i);
+
+/* io.h */
+tf_status tf_save_checkpoint(const char *path, const tf_module *module, const tf_opt *opt, const tf_data *data, const char *metadata);
+tf_status tf_load_checkpoint(const char *path, tf_module *module, tf_opt *opt, tf_data *data);
+typedef struct tf_checkpoint tf_checkpoint;
+tf_status tf_checkpoint_create(tf_checkpoint **out);
+tf_status tf_checkpoint_read(const char *path, tf_checkpoint **out);
+tf_status tf_checkpoint_write(const tf_checkpoint *checkpoint, const char *path);
+tf_checkpoint *tf_checkpoint_retain(tf_checkpoint *checkpoint);
+void tf_checkpoint_release(tf_checkpoint *checkpoint);
+tf_status tf_checkpoint_add(tf_checkpoint *checkpoint, const char *name, const tf_tensor *tensor);
+tf_status tf_checkpoint_add_text(tf_checkpoint *checkpoint, const char *name, const char *text);
+int64_t tf_checkpoint_count(const tf_checkpoint *checkpoint);
+const char *tf_checkpoint_name_at(const tf_checkpoint *checkpoint, int64_t i);
+tf_tensor *tf_checkpoint_tensor_at(const tf_checkpoint *checkpoint, int64_t i);
+const char *tf_checkpoint_text_at(const tf_checkpoint *checkpoint, int64_t i);
+tf_tensor *tf_checkpoint_tensor(const tf_checkpoint *checkpoint, const char *name);
+const char *tf_checkpoint_text(const tf_checkpoint *checkpoint, const char *name);
+tf_status tf_checkpoint_add_module(tf_checkpoint *checkpoint, const char *prefix, const tf_module *module);
+tf_status tf_checkpoint_load_module(const tf_checkpoint *checkpoint, const char *prefix, tf_module *module, int32_t strict);
+tf_status tf_checkpoint_add_opt(tf_checkpoint *checkpoint, const char *prefix, const tf_opt *opt);
+tf_status tf_checkpoint_load_opt(const tf_checkpoint *checkpoint, const char *prefix, tf_opt *opt);
 
 /* ops.h */
 tf_status tf_add(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);

@@ -8,7 +8,10 @@
 #include <tinyfin/base.h>
 #include <tinyfin/tensor.h>
 #include <tinyfin/autograd.h>
-#include <tinyfin/backend.h>
+#include <tinyfin/data.h>
+#include <tinyfin/module.h>
+#include <tinyfin/optim.h>
+#include <tinyfin/io.h>
 #include <tinyfin/ops.h>
 
 #if defined(_MSC_VER)
