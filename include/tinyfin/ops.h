@@ -28,6 +28,15 @@ TINYFIN_API tf_status tf_add(const tf_tensor *a, const tf_tensor *b, tf_tensor *
  * @since 0.1 */
 TINYFIN_API tf_status tf_add_(tf_tensor *a, const tf_tensor *b);
 
+/* Elementwise a - b; shapes broadcast, dtypes promote.
+ * Not of two bools.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sub(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* a -= b; b broadcasts to a's shape.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sub_(tf_tensor *a, const tf_tensor *b);
+
 /* Elementwise a * b; shapes broadcast, dtypes promote.
  * Of bools: logical and.
  * @since 0.1 */
@@ -36,6 +45,156 @@ TINYFIN_API tf_status tf_mul(const tf_tensor *a, const tf_tensor *b, tf_tensor *
 /* a *= b; b broadcasts to a's shape.
  * @since 0.1 */
 TINYFIN_API tf_status tf_mul_(tf_tensor *a, const tf_tensor *b);
+
+/* Elementwise a / b; shapes broadcast, dtypes promote.
+ * Integers and bools are divided as
+ * float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_div(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* a /= b; b broadcasts to a's shape.
+ * a: float32 or float64.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_div_(tf_tensor *a, const tf_tensor *b);
+
+/* Elementwise floor(a / b), as Python's a // b.
+ * An integer divided by 0 gives 0, a float
+ * what IEEE division gives. Not of two bools.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_floor_divide(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise remainder with the sign of b, as Python's a % b.
+ * An integer modulo 0 is 0, a
+ * float NaN. Not of two bools.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_remainder(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a to the power b; shapes broadcast, dtypes promote.
+ * x^0 is 1 for every x.
+ * Integers to a negative power are what is left of 1 / a^-b: 0 unless a is 1 or -1; 0 to a
+ * negative power is 0. Not of two bools. Gradients: 0 for a at b = 0; 0 for b at a = 0, b >= 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_pow(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise larger of a and b; NaN where either is NaN.
+ * Equal elements share the gradient.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_maximum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise smaller of a and b; NaN where either is NaN.
+ * Equal elements share the gradient.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_minimum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Comparisons, logic, choice by a mask --------------------------------------------------------- */
+
+/* Elementwise a == b as bool; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_eq(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a != b as bool; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_ne(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a < b as bool; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_lt(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a <= b as bool; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_le(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a > b as bool; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_gt(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a >= b as bool; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_ge(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a & b of bools or integers; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_bitwise_and(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a | b of bools or integers; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_bitwise_or(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise a ^ b of bools or integers; shapes broadcast, dtypes promote.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_bitwise_xor(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise ~x: the other truth value of a bool, all bits flipped of an integer.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_bitwise_not(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise "a and b" as bool; anything but 0 is true.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_logical_and(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise "a or b" as bool; anything but 0 is true.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_logical_or(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise "either a or b" as bool; anything but 0 is true.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_logical_xor(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+
+/* Elementwise "not x" as bool: true where x is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_logical_not(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise whether x is NaN.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_isnan(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise whether x is an infinity of either sign.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_isinf(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise whether x is neither infinite nor NaN.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_isfinite(const tf_tensor *x, tf_tensor **out);
+
+/* Elements of a where condition is true, of b elsewhere; all three broadcast, a and b promote.
+ * condition: bool; of other dtypes anything but 0 is true.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_where(const tf_tensor *condition, const tf_tensor *a, const tf_tensor *b,
+                               tf_tensor **out);
+
+/* x with `value` where mask is true.
+ * mask: bool, broadcasts to x's shape; the result keeps
+ * x's dtype.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_masked_fill(const tf_tensor *x, const tf_tensor *mask, double value,
+                                     tf_tensor **out);
+
+/* Overwrites x with `value` where mask is true.
+ * mask: bool, broadcasts to x's shape.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_masked_fill_(tf_tensor *x, const tf_tensor *mask, double value);
+
+/* Elementwise x, but not below min nor above max; max counts where min > max.
+ * Keeps NaN. The
+ * gradient passes where min <= x <= max. Integers with bounds that are not whole: float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_clamp(const tf_tensor *x, const double *min, const double *max,
+                               tf_tensor **out);
+
+/* Elementwise x, but not below min.
+ * Keeps NaN.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_clamp_min(const tf_tensor *x, double min, tf_tensor **out);
+
+/* Elementwise x, but not above max.
+ * Keeps NaN.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_clamp_max(const tf_tensor *x, double max, tf_tensor **out);
+
+/* grad where min <= x <= max, else 0: the gradient of clamp.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *x, double min,
+                                        double max, tf_tensor **out);
 
 /* Copies --------------------------------------------------------------------------------------- */
 
@@ -192,14 +351,164 @@ TINYFIN_API tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_d
  * @since 0.1 */
 TINYFIN_API tf_status tf_neg(const tf_tensor *x, tf_tensor **out);
 
+/* Elementwise |x|.
+ * Not for bool. The gradient at 0 is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_abs(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise x * x.
+ * Not for bool.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_square(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise -1, 0 or 1 as x is negative, zero or positive; keeps NaN.
+ * Not for bool. Its
+ * gradient is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sign(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise greatest integer that is not above x, in x's dtype.
+ * Its gradient is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_floor(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise least integer that is not below x, in x's dtype.
+ * Its gradient is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_ceil(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise nearest integer in x's dtype; halves go to the even one.
+ * Its gradient is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_round(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise e to the power x.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_exp(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise exp(x) - 1, exact near 0.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_expm1(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise natural logarithm of x: -inf at 0, NaN below.
+ * Integers and bool are computed
+ * as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_log(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise log(1 + x), exact near 0.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_log1p(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise square root of x: NaN below 0.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sqrt(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise 1 / sqrt(x).
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_rsqrt(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise 1 / x.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_reciprocal(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise sine of x in radians.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sin(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise cosine of x in radians.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_cos(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise error function of x.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_erf(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise hyperbolic tangent of x.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_tanh(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise 1 / (1 + exp(-x)).
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sigmoid(const tf_tensor *x, tf_tensor **out);
+
 /* Elementwise max(x, 0).
- * The gradient at 0 is 0.
+ * Not for bool. The gradient at 0 is 0.
  * @since 0.1 */
 TINYFIN_API tf_status tf_relu(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise x where x > 0, slope * x elsewhere.
+ * Integers and bool are computed as
+ * float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_leaky_relu(const tf_tensor *x, double slope, tf_tensor **out);
+
+/* Elementwise x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al.
+ * 2016). Integers
+ * and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_elu(const tf_tensor *x, double alpha, tf_tensor **out);
+
+/* Elementwise x * sigmoid(x).
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_silu(const tf_tensor *x, tf_tensor **out);
+
+/* Elementwise log(1 + exp(beta * x)) / beta, without overflow.
+ * beta: positive. Integers and
+ * bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_softplus(const tf_tensor *x, double beta, tf_tensor **out);
+
+/* Elementwise x * Phi(x), Phi the normal distribution (Hendrycks and Gimpel 2016).
+ * approximate: "none", or "tanh" for x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2.
+ * Integers and bool are computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_gelu(const tf_tensor *x, tf_activation approximate, tf_tensor **out);
 
 /* grad where result > 0, else 0: the gradient of relu.
  * @since 0.1 */
 TINYFIN_API tf_status tf_relu_mask(const tf_tensor *grad, const tf_tensor *result, tf_tensor **out);
+
+/* grad * (1 - result^2): the gradient of tanh.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_tanh_backward(const tf_tensor *grad, const tf_tensor *result,
+                                       tf_tensor **out);
+
+/* grad * result * (1 - result): the gradient of sigmoid.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_sigmoid_backward(const tf_tensor *grad, const tf_tensor *result,
+                                          tf_tensor **out);
+
+/* grad where x > 0, slope * grad elsewhere: the gradient of leaky_relu.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_leaky_relu_backward(const tf_tensor *grad, const tf_tensor *x,
+                                             double slope, tf_tensor **out);
+
+/* grad where x > 0, grad * alpha * exp(x) elsewhere: the gradient of elu.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_elu_backward(const tf_tensor *grad, const tf_tensor *x, double alpha,
+                                      tf_tensor **out);
+
+/* grad * d/dx (x * sigmoid(x)): the gradient of silu.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_silu_backward(const tf_tensor *grad, const tf_tensor *x, tf_tensor **out);
+
+/* The gradient of gelu.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_gelu_backward(const tf_tensor *grad, const tf_tensor *x,
+                                       tf_activation approximate, tf_tensor **out);
 
 /* Views ---------------------------------------------------------------------------------------- */
 

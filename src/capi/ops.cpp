@@ -56,6 +56,19 @@ tf_status tf_add_(tf_tensor *a, const tf_tensor *b) {
   });
 }
 
+tf_status tf_sub(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("sub", [&] {
+    out_slot(out);
+    *out = tf::sub(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_sub_(tf_tensor *a, const tf_tensor *b) {
+  return guard("sub_", [&] {
+    tf::sub_(Borrowed(a, "a"), Borrowed(b, "b"));
+  });
+}
+
 tf_status tf_mul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
   return guard("mul", [&] {
     out_slot(out);
@@ -66,6 +79,227 @@ tf_status tf_mul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
 tf_status tf_mul_(tf_tensor *a, const tf_tensor *b) {
   return guard("mul_", [&] {
     tf::mul_(Borrowed(a, "a"), Borrowed(b, "b"));
+  });
+}
+
+tf_status tf_div(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("div", [&] {
+    out_slot(out);
+    *out = tf::div(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_div_(tf_tensor *a, const tf_tensor *b) {
+  return guard("div_", [&] {
+    tf::div_(Borrowed(a, "a"), Borrowed(b, "b"));
+  });
+}
+
+tf_status tf_floor_divide(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("floor_divide", [&] {
+    out_slot(out);
+    *out = tf::floor_divide(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_remainder(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("remainder", [&] {
+    out_slot(out);
+    *out = tf::remainder(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_pow(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("pow", [&] {
+    out_slot(out);
+    *out = tf::pow(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_maximum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("maximum", [&] {
+    out_slot(out);
+    *out = tf::maximum(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_minimum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("minimum", [&] {
+    out_slot(out);
+    *out = tf::minimum(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+// Comparisons, logic, choice by a mask
+
+tf_status tf_eq(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("eq", [&] {
+    out_slot(out);
+    *out = tf::eq(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_ne(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("ne", [&] {
+    out_slot(out);
+    *out = tf::ne(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_lt(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("lt", [&] {
+    out_slot(out);
+    *out = tf::lt(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_le(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("le", [&] {
+    out_slot(out);
+    *out = tf::le(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_gt(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("gt", [&] {
+    out_slot(out);
+    *out = tf::gt(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_ge(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("ge", [&] {
+    out_slot(out);
+    *out = tf::ge(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_bitwise_and(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("bitwise_and", [&] {
+    out_slot(out);
+    *out = tf::bitwise_and(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_bitwise_or(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("bitwise_or", [&] {
+    out_slot(out);
+    *out = tf::bitwise_or(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_bitwise_xor(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("bitwise_xor", [&] {
+    out_slot(out);
+    *out = tf::bitwise_xor(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_bitwise_not(const tf_tensor *x, tf_tensor **out) {
+  return guard("bitwise_not", [&] {
+    out_slot(out);
+    *out = tf::bitwise_not(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_logical_and(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("logical_and", [&] {
+    out_slot(out);
+    *out = tf::logical_and(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_logical_or(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("logical_or", [&] {
+    out_slot(out);
+    *out = tf::logical_or(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_logical_xor(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
+  return guard("logical_xor", [&] {
+    out_slot(out);
+    *out = tf::logical_xor(Borrowed(a, "a"), Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_logical_not(const tf_tensor *x, tf_tensor **out) {
+  return guard("logical_not", [&] {
+    out_slot(out);
+    *out = tf::logical_not(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_isnan(const tf_tensor *x, tf_tensor **out) {
+  return guard("isnan", [&] {
+    out_slot(out);
+    *out = tf::isnan(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_isinf(const tf_tensor *x, tf_tensor **out) {
+  return guard("isinf", [&] {
+    out_slot(out);
+    *out = tf::isinf(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_isfinite(const tf_tensor *x, tf_tensor **out) {
+  return guard("isfinite", [&] {
+    out_slot(out);
+    *out = tf::isfinite(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_where(const tf_tensor *condition, const tf_tensor *a, const tf_tensor *b,
+                   tf_tensor **out) {
+  return guard("where", [&] {
+    out_slot(out);
+    *out = tf::where(Borrowed(condition, "condition"),
+                     Borrowed(a, "a"),
+                     Borrowed(b, "b")).detach_ref();
+  });
+}
+
+tf_status tf_masked_fill(const tf_tensor *x, const tf_tensor *mask, double value, tf_tensor **out) {
+  return guard("masked_fill", [&] {
+    out_slot(out);
+    *out = tf::masked_fill(Borrowed(x, "x"), Borrowed(mask, "mask"), value).detach_ref();
+  });
+}
+
+tf_status tf_masked_fill_(tf_tensor *x, const tf_tensor *mask, double value) {
+  return guard("masked_fill_", [&] {
+    tf::masked_fill_(Borrowed(x, "x"), Borrowed(mask, "mask"), value);
+  });
+}
+
+tf_status tf_clamp(const tf_tensor *x, const double *min, const double *max, tf_tensor **out) {
+  return guard("clamp", [&] {
+    out_slot(out);
+    *out = tf::clamp(Borrowed(x, "x"), optional(min), optional(max)).detach_ref();
+  });
+}
+
+tf_status tf_clamp_min(const tf_tensor *x, double min, tf_tensor **out) {
+  return guard("clamp_min", [&] {
+    out_slot(out);
+    *out = tf::clamp_min(Borrowed(x, "x"), min).detach_ref();
+  });
+}
+
+tf_status tf_clamp_max(const tf_tensor *x, double max, tf_tensor **out) {
+  return guard("clamp_max", [&] {
+    out_slot(out);
+    *out = tf::clamp_max(Borrowed(x, "x"), max).detach_ref();
+  });
+}
+
+tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *x, double min, double max,
+                            tf_tensor **out) {
+  return guard("clamp_backward", [&] {
+    out_slot(out);
+    *out = tf::clamp_backward(Borrowed(grad, "grad"), Borrowed(x, "x"), min, max).detach_ref();
   });
 }
 
@@ -281,6 +515,132 @@ tf_status tf_neg(const tf_tensor *x, tf_tensor **out) {
   });
 }
 
+tf_status tf_abs(const tf_tensor *x, tf_tensor **out) {
+  return guard("abs", [&] {
+    out_slot(out);
+    *out = tf::abs(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_square(const tf_tensor *x, tf_tensor **out) {
+  return guard("square", [&] {
+    out_slot(out);
+    *out = tf::square(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_sign(const tf_tensor *x, tf_tensor **out) {
+  return guard("sign", [&] {
+    out_slot(out);
+    *out = tf::sign(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_floor(const tf_tensor *x, tf_tensor **out) {
+  return guard("floor", [&] {
+    out_slot(out);
+    *out = tf::floor(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_ceil(const tf_tensor *x, tf_tensor **out) {
+  return guard("ceil", [&] {
+    out_slot(out);
+    *out = tf::ceil(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_round(const tf_tensor *x, tf_tensor **out) {
+  return guard("round", [&] {
+    out_slot(out);
+    *out = tf::round(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_exp(const tf_tensor *x, tf_tensor **out) {
+  return guard("exp", [&] {
+    out_slot(out);
+    *out = tf::exp(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_expm1(const tf_tensor *x, tf_tensor **out) {
+  return guard("expm1", [&] {
+    out_slot(out);
+    *out = tf::expm1(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_log(const tf_tensor *x, tf_tensor **out) {
+  return guard("log", [&] {
+    out_slot(out);
+    *out = tf::log(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_log1p(const tf_tensor *x, tf_tensor **out) {
+  return guard("log1p", [&] {
+    out_slot(out);
+    *out = tf::log1p(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_sqrt(const tf_tensor *x, tf_tensor **out) {
+  return guard("sqrt", [&] {
+    out_slot(out);
+    *out = tf::sqrt(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_rsqrt(const tf_tensor *x, tf_tensor **out) {
+  return guard("rsqrt", [&] {
+    out_slot(out);
+    *out = tf::rsqrt(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_reciprocal(const tf_tensor *x, tf_tensor **out) {
+  return guard("reciprocal", [&] {
+    out_slot(out);
+    *out = tf::reciprocal(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_sin(const tf_tensor *x, tf_tensor **out) {
+  return guard("sin", [&] {
+    out_slot(out);
+    *out = tf::sin(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_cos(const tf_tensor *x, tf_tensor **out) {
+  return guard("cos", [&] {
+    out_slot(out);
+    *out = tf::cos(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_erf(const tf_tensor *x, tf_tensor **out) {
+  return guard("erf", [&] {
+    out_slot(out);
+    *out = tf::erf(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_tanh(const tf_tensor *x, tf_tensor **out) {
+  return guard("tanh", [&] {
+    out_slot(out);
+    *out = tf::tanh(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_sigmoid(const tf_tensor *x, tf_tensor **out) {
+  return guard("sigmoid", [&] {
+    out_slot(out);
+    *out = tf::sigmoid(Borrowed(x, "x")).detach_ref();
+  });
+}
+
 tf_status tf_relu(const tf_tensor *x, tf_tensor **out) {
   return guard("relu", [&] {
     out_slot(out);
@@ -288,10 +648,89 @@ tf_status tf_relu(const tf_tensor *x, tf_tensor **out) {
   });
 }
 
+tf_status tf_leaky_relu(const tf_tensor *x, double slope, tf_tensor **out) {
+  return guard("leaky_relu", [&] {
+    out_slot(out);
+    *out = tf::leaky_relu(Borrowed(x, "x"), slope).detach_ref();
+  });
+}
+
+tf_status tf_elu(const tf_tensor *x, double alpha, tf_tensor **out) {
+  return guard("elu", [&] {
+    out_slot(out);
+    *out = tf::elu(Borrowed(x, "x"), alpha).detach_ref();
+  });
+}
+
+tf_status tf_silu(const tf_tensor *x, tf_tensor **out) {
+  return guard("silu", [&] {
+    out_slot(out);
+    *out = tf::silu(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_softplus(const tf_tensor *x, double beta, tf_tensor **out) {
+  return guard("softplus", [&] {
+    out_slot(out);
+    *out = tf::softplus(Borrowed(x, "x"), beta).detach_ref();
+  });
+}
+
+tf_status tf_gelu(const tf_tensor *x, tf_activation approximate, tf_tensor **out) {
+  return guard("gelu", [&] {
+    out_slot(out);
+    *out = tf::gelu(Borrowed(x, "x"), approximate).detach_ref();
+  });
+}
+
 tf_status tf_relu_mask(const tf_tensor *grad, const tf_tensor *result, tf_tensor **out) {
   return guard("relu_mask", [&] {
     out_slot(out);
     *out = tf::relu_mask(Borrowed(grad, "grad"), Borrowed(result, "result")).detach_ref();
+  });
+}
+
+tf_status tf_tanh_backward(const tf_tensor *grad, const tf_tensor *result, tf_tensor **out) {
+  return guard("tanh_backward", [&] {
+    out_slot(out);
+    *out = tf::tanh_backward(Borrowed(grad, "grad"), Borrowed(result, "result")).detach_ref();
+  });
+}
+
+tf_status tf_sigmoid_backward(const tf_tensor *grad, const tf_tensor *result, tf_tensor **out) {
+  return guard("sigmoid_backward", [&] {
+    out_slot(out);
+    *out = tf::sigmoid_backward(Borrowed(grad, "grad"), Borrowed(result, "result")).detach_ref();
+  });
+}
+
+tf_status tf_leaky_relu_backward(const tf_tensor *grad, const tf_tensor *x, double slope,
+                                 tf_tensor **out) {
+  return guard("leaky_relu_backward", [&] {
+    out_slot(out);
+    *out = tf::leaky_relu_backward(Borrowed(grad, "grad"), Borrowed(x, "x"), slope).detach_ref();
+  });
+}
+
+tf_status tf_elu_backward(const tf_tensor *grad, const tf_tensor *x, double alpha, tf_tensor **out) {
+  return guard("elu_backward", [&] {
+    out_slot(out);
+    *out = tf::elu_backward(Borrowed(grad, "grad"), Borrowed(x, "x"), alpha).detach_ref();
+  });
+}
+
+tf_status tf_silu_backward(const tf_tensor *grad, const tf_tensor *x, tf_tensor **out) {
+  return guard("silu_backward", [&] {
+    out_slot(out);
+    *out = tf::silu_backward(Borrowed(grad, "grad"), Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_gelu_backward(const tf_tensor *grad, const tf_tensor *x, tf_activation approximate,
+                           tf_tensor **out) {
+  return guard("gelu_backward", [&] {
+    out_slot(out);
+    *out = tf::gelu_backward(Borrowed(grad, "grad"), Borrowed(x, "x"), approximate).detach_ref();
   });
 }
 

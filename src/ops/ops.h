@@ -12,8 +12,44 @@ namespace tf {
 // Arithmetic with broadcasting and promotion (src/ops/arith.cpp)
 Tensor add(const Tensor& a, const Tensor& b);
 void add_(Tensor& a, const Tensor& b);
+Tensor sub(const Tensor& a, const Tensor& b);
+void sub_(Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 void mul_(Tensor& a, const Tensor& b);
+Tensor div(const Tensor& a, const Tensor& b);
+void div_(Tensor& a, const Tensor& b);
+Tensor floor_divide(const Tensor& a, const Tensor& b);
+Tensor remainder(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& a, const Tensor& b);
+Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, const Tensor& b);
+
+// Comparisons, logic, choice by a mask (src/ops/compare.cpp)
+Tensor eq(const Tensor& a, const Tensor& b);
+Tensor ne(const Tensor& a, const Tensor& b);
+Tensor lt(const Tensor& a, const Tensor& b);
+Tensor le(const Tensor& a, const Tensor& b);
+Tensor gt(const Tensor& a, const Tensor& b);
+Tensor ge(const Tensor& a, const Tensor& b);
+Tensor bitwise_and(const Tensor& a, const Tensor& b);
+Tensor bitwise_or(const Tensor& a, const Tensor& b);
+Tensor bitwise_xor(const Tensor& a, const Tensor& b);
+Tensor bitwise_not(const Tensor& x);
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor logical_not(const Tensor& x);
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
+void masked_fill_(Tensor& x, const Tensor& mask, double value);
+Tensor clamp(const Tensor& x, std::optional<double> min = std::nullopt,
+             std::optional<double> max = std::nullopt);
+Tensor clamp_min(const Tensor& x, double min);
+Tensor clamp_max(const Tensor& x, double max);
+Tensor clamp_backward(const Tensor& grad, const Tensor& x, double min, double max);
 
 // Copies (src/ops/copy.cpp)
 Tensor cast(const Tensor& x, DType dtype);
@@ -55,8 +91,37 @@ Tensor sum(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false,
 
 // Functions of one element (src/ops/unary.cpp)
 Tensor neg(const Tensor& x);
+Tensor abs(const Tensor& x);
+Tensor square(const Tensor& x);
+Tensor sign(const Tensor& x);
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor expm1(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor log1p(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);
+Tensor reciprocal(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor erf(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
 Tensor relu(const Tensor& x);
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);
+Tensor elu(const Tensor& x, double alpha = 1);
+Tensor silu(const Tensor& x);
+Tensor softplus(const Tensor& x, double beta = 1);
+Tensor gelu(const Tensor& x, tf_activation approximate = TINYFIN_ACTIVATION_NONE);
 Tensor relu_mask(const Tensor& grad, const Tensor& result);
+Tensor tanh_backward(const Tensor& grad, const Tensor& result);
+Tensor sigmoid_backward(const Tensor& grad, const Tensor& result);
+Tensor leaky_relu_backward(const Tensor& grad, const Tensor& x, double slope);
+Tensor elu_backward(const Tensor& grad, const Tensor& x, double alpha);
+Tensor silu_backward(const Tensor& grad, const Tensor& x);
+Tensor gelu_backward(const Tensor& grad, const Tensor& x, tf_activation approximate);
 
 // Views (src/ops/view.cpp)
 Tensor identity(const Tensor& x);

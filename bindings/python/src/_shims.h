@@ -8,6 +8,7 @@
 #include <tinyfin/base.h>
 #include <tinyfin/tensor.h>
 #include <tinyfin/autograd.h>
+#include <tinyfin/backend.h>
 #include <tinyfin/data.h>
 #include <tinyfin/module.h>
 #include <tinyfin/optim.h>
@@ -40,6 +41,16 @@ static int32_t tfpy_add_(tf_tensor *a, const tf_tensor *b) {
   return tfpy_note(tf_add_(a, b)) == 0;
 }
 
+static tf_tensor *tfpy_sub(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_sub(a, b, &out));
+  return out;
+}
+
+static int32_t tfpy_sub_(tf_tensor *a, const tf_tensor *b) {
+  return tfpy_note(tf_sub_(a, b)) == 0;
+}
+
 static tf_tensor *tfpy_mul(const tf_tensor *a, const tf_tensor *b) {
   tf_tensor *out = NULL;
   tfpy_note(tf_mul(a, b, &out));
@@ -48,6 +59,189 @@ static tf_tensor *tfpy_mul(const tf_tensor *a, const tf_tensor *b) {
 
 static int32_t tfpy_mul_(tf_tensor *a, const tf_tensor *b) {
   return tfpy_note(tf_mul_(a, b)) == 0;
+}
+
+static tf_tensor *tfpy_div(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_div(a, b, &out));
+  return out;
+}
+
+static int32_t tfpy_div_(tf_tensor *a, const tf_tensor *b) {
+  return tfpy_note(tf_div_(a, b)) == 0;
+}
+
+static tf_tensor *tfpy_floor_divide(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_floor_divide(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_remainder(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_remainder(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_pow(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_pow(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_maximum(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_maximum(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_minimum(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_minimum(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_eq(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_eq(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_ne(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_ne(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_lt(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_lt(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_le(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_le(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_gt(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_gt(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_ge(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_ge(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_bitwise_and(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_bitwise_and(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_bitwise_or(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_bitwise_or(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_bitwise_xor(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_bitwise_xor(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_bitwise_not(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_bitwise_not(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_logical_and(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_logical_and(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_logical_or(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_logical_or(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_logical_xor(const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_logical_xor(a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_logical_not(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_logical_not(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_isnan(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_isnan(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_isinf(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_isinf(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_isfinite(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_isfinite(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_where(const tf_tensor *condition, const tf_tensor *a, const tf_tensor *b) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_where(condition, a, b, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_masked_fill(const tf_tensor *x, const tf_tensor *mask, double value) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_masked_fill(x, mask, value, &out));
+  return out;
+}
+
+static int32_t tfpy_masked_fill_(tf_tensor *x, const tf_tensor *mask, double value) {
+  return tfpy_note(tf_masked_fill_(x, mask, value)) == 0;
+}
+
+static tf_tensor *tfpy_clamp(const tf_tensor *x, const double *min, const double *max) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_clamp(x, min, max, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_clamp_min(const tf_tensor *x, double min) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_clamp_min(x, min, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_clamp_max(const tf_tensor *x, double max) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_clamp_max(x, max, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_clamp_backward(const tf_tensor *grad, const tf_tensor *x, double min,
+                                      double max) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_clamp_backward(grad, x, min, max, &out));
+  return out;
 }
 
 static tf_tensor *tfpy_cast(const tf_tensor *x, tf_dtype dtype) {
@@ -202,15 +396,191 @@ static tf_tensor *tfpy_neg(const tf_tensor *x) {
   return out;
 }
 
+static tf_tensor *tfpy_abs(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_abs(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_square(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_square(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_sign(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_sign(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_floor(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_floor(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_ceil(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_ceil(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_round(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_round(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_exp(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_exp(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_expm1(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_expm1(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_log(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_log(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_log1p(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_log1p(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_sqrt(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_sqrt(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_rsqrt(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_rsqrt(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_reciprocal(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_reciprocal(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_sin(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_sin(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_cos(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_cos(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_erf(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_erf(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_tanh(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_tanh(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_sigmoid(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_sigmoid(x, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_relu(const tf_tensor *x) {
   tf_tensor *out = NULL;
   tfpy_note(tf_relu(x, &out));
   return out;
 }
 
+static tf_tensor *tfpy_leaky_relu(const tf_tensor *x, double slope) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_leaky_relu(x, slope, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_elu(const tf_tensor *x, double alpha) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_elu(x, alpha, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_silu(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_silu(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_softplus(const tf_tensor *x, double beta) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_softplus(x, beta, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_gelu(const tf_tensor *x, tf_activation approximate) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_gelu(x, approximate, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_relu_mask(const tf_tensor *grad, const tf_tensor *result) {
   tf_tensor *out = NULL;
   tfpy_note(tf_relu_mask(grad, result, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_tanh_backward(const tf_tensor *grad, const tf_tensor *result) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_tanh_backward(grad, result, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_sigmoid_backward(const tf_tensor *grad, const tf_tensor *result) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_sigmoid_backward(grad, result, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_leaky_relu_backward(const tf_tensor *grad, const tf_tensor *x,
+                                           double slope) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_leaky_relu_backward(grad, x, slope, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_elu_backward(const tf_tensor *grad, const tf_tensor *x, double alpha) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_elu_backward(grad, x, alpha, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_silu_backward(const tf_tensor *grad, const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_silu_backward(grad, x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_gelu_backward(const tf_tensor *grad, const tf_tensor *x,
+                                     tf_activation approximate) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_gelu_backward(grad, x, approximate, &out));
   return out;
 }
 

@@ -53,8 +53,41 @@ def bind(tensor_class: type) -> None:
 
 lib_add = lib.tfpy_add
 lib_add_ = lib.tfpy_add_
+lib_sub = lib.tfpy_sub
+lib_sub_ = lib.tfpy_sub_
 lib_mul = lib.tfpy_mul
 lib_mul_ = lib.tfpy_mul_
+lib_div = lib.tfpy_div
+lib_div_ = lib.tfpy_div_
+lib_floor_divide = lib.tfpy_floor_divide
+lib_remainder = lib.tfpy_remainder
+lib_pow = lib.tfpy_pow
+lib_maximum = lib.tfpy_maximum
+lib_minimum = lib.tfpy_minimum
+lib_eq = lib.tfpy_eq
+lib_ne = lib.tfpy_ne
+lib_lt = lib.tfpy_lt
+lib_le = lib.tfpy_le
+lib_gt = lib.tfpy_gt
+lib_ge = lib.tfpy_ge
+lib_bitwise_and = lib.tfpy_bitwise_and
+lib_bitwise_or = lib.tfpy_bitwise_or
+lib_bitwise_xor = lib.tfpy_bitwise_xor
+lib_bitwise_not = lib.tfpy_bitwise_not
+lib_logical_and = lib.tfpy_logical_and
+lib_logical_or = lib.tfpy_logical_or
+lib_logical_xor = lib.tfpy_logical_xor
+lib_logical_not = lib.tfpy_logical_not
+lib_isnan = lib.tfpy_isnan
+lib_isinf = lib.tfpy_isinf
+lib_isfinite = lib.tfpy_isfinite
+lib_where = lib.tfpy_where
+lib_masked_fill = lib.tfpy_masked_fill
+lib_masked_fill_ = lib.tfpy_masked_fill_
+lib_clamp = lib.tfpy_clamp
+lib_clamp_min = lib.tfpy_clamp_min
+lib_clamp_max = lib.tfpy_clamp_max
+lib_clamp_backward = lib.tfpy_clamp_backward
 lib_cast = lib.tfpy_cast
 lib_clone = lib.tfpy_clone
 lib_contiguous = lib.tfpy_contiguous
@@ -80,8 +113,37 @@ lib_outer = lib.tfpy_outer
 lib_linear = lib.tfpy_linear
 lib_sum = lib.tfpy_sum
 lib_neg = lib.tfpy_neg
+lib_abs = lib.tfpy_abs
+lib_square = lib.tfpy_square
+lib_sign = lib.tfpy_sign
+lib_floor = lib.tfpy_floor
+lib_ceil = lib.tfpy_ceil
+lib_round = lib.tfpy_round
+lib_exp = lib.tfpy_exp
+lib_expm1 = lib.tfpy_expm1
+lib_log = lib.tfpy_log
+lib_log1p = lib.tfpy_log1p
+lib_sqrt = lib.tfpy_sqrt
+lib_rsqrt = lib.tfpy_rsqrt
+lib_reciprocal = lib.tfpy_reciprocal
+lib_sin = lib.tfpy_sin
+lib_cos = lib.tfpy_cos
+lib_erf = lib.tfpy_erf
+lib_tanh = lib.tfpy_tanh
+lib_sigmoid = lib.tfpy_sigmoid
 lib_relu = lib.tfpy_relu
+lib_leaky_relu = lib.tfpy_leaky_relu
+lib_elu = lib.tfpy_elu
+lib_silu = lib.tfpy_silu
+lib_softplus = lib.tfpy_softplus
+lib_gelu = lib.tfpy_gelu
 lib_relu_mask = lib.tfpy_relu_mask
+lib_tanh_backward = lib.tfpy_tanh_backward
+lib_sigmoid_backward = lib.tfpy_sigmoid_backward
+lib_leaky_relu_backward = lib.tfpy_leaky_relu_backward
+lib_elu_backward = lib.tfpy_elu_backward
+lib_silu_backward = lib.tfpy_silu_backward
+lib_gelu_backward = lib.tfpy_gelu_backward
 lib_identity = lib.tfpy_identity
 lib_reshape = lib.tfpy_reshape
 lib_expand = lib.tfpy_expand
@@ -134,6 +196,37 @@ def add_(a: Tensor, b: TensorLike) -> Tensor:
     raise_last()
 
 
+def sub(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a - b; shapes broadcast, dtypes promote.
+
+    Not of two bools.
+    """
+    try:
+        h = lib_sub(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "sub")
+        b = tensor(b, "b", "sub")
+        h = lib_sub(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def sub_(a: Tensor, b: TensorLike) -> Tensor:
+    """a -= b; b broadcasts to a's shape."""
+    try:
+        ok = lib_sub_(a._h, b._h)
+    except NOT_READY:
+        target_tensor(a, "a", "sub_")
+        b = tensor(b, "b", "sub_")
+        ok = lib_sub_(a._h, b._h)
+    if ok:
+        return a
+    raise_last()
+
+
 def mul(a: TensorLike, b: TensorLike) -> Tensor:
     """Elementwise a * b; shapes broadcast, dtypes promote.
 
@@ -162,6 +255,519 @@ def mul_(a: Tensor, b: TensorLike) -> Tensor:
         ok = lib_mul_(a._h, b._h)
     if ok:
         return a
+    raise_last()
+
+
+def div(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a / b; shapes broadcast, dtypes promote.
+
+    Integers and bools are divided as
+    float32.
+    """
+    try:
+        h = lib_div(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "div")
+        b = tensor(b, "b", "div")
+        h = lib_div(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def div_(a: Tensor, b: TensorLike) -> Tensor:
+    """a /= b; b broadcasts to a's shape.
+
+    a: float32 or float64.
+    """
+    try:
+        ok = lib_div_(a._h, b._h)
+    except NOT_READY:
+        target_tensor(a, "a", "div_")
+        b = tensor(b, "b", "div_")
+        ok = lib_div_(a._h, b._h)
+    if ok:
+        return a
+    raise_last()
+
+
+def floor_divide(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise floor(a / b), as Python's a // b.
+
+    An integer divided by 0 gives 0, a float
+    what IEEE division gives. Not of two bools.
+    """
+    try:
+        h = lib_floor_divide(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "floor_divide")
+        b = tensor(b, "b", "floor_divide")
+        h = lib_floor_divide(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def remainder(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise remainder with the sign of b, as Python's a % b.
+
+    An integer modulo 0 is 0, a
+    float NaN. Not of two bools.
+    """
+    try:
+        h = lib_remainder(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "remainder")
+        b = tensor(b, "b", "remainder")
+        h = lib_remainder(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def pow(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a to the power b; shapes broadcast, dtypes promote.
+
+    x^0 is 1 for every x.
+    Integers to a negative power are what is left of 1 / a^-b: 0 unless a is 1 or -1; 0 to a
+    negative power is 0. Not of two bools. Gradients: 0 for a at b = 0; 0 for b at a = 0, b >=
+    0.
+    """
+    try:
+        h = lib_pow(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "pow")
+        b = tensor(b, "b", "pow")
+        h = lib_pow(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def maximum(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise larger of a and b; NaN where either is NaN.
+
+    Equal elements share the gradient.
+    """
+    try:
+        h = lib_maximum(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "maximum")
+        b = tensor(b, "b", "maximum")
+        h = lib_maximum(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise smaller of a and b; NaN where either is NaN.
+
+    Equal elements share the gradient.
+    """
+    try:
+        h = lib_minimum(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "minimum")
+        b = tensor(b, "b", "minimum")
+        h = lib_minimum(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Comparisons, logic, choice by a mask
+
+
+def eq(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a == b as bool; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_eq(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "eq")
+        b = tensor(b, "b", "eq")
+        h = lib_eq(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def ne(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a != b as bool; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_ne(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "ne")
+        b = tensor(b, "b", "ne")
+        h = lib_ne(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def lt(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a < b as bool; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_lt(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "lt")
+        b = tensor(b, "b", "lt")
+        h = lib_lt(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def le(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a <= b as bool; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_le(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "le")
+        b = tensor(b, "b", "le")
+        h = lib_le(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def gt(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a > b as bool; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_gt(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "gt")
+        b = tensor(b, "b", "gt")
+        h = lib_gt(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def ge(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a >= b as bool; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_ge(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "ge")
+        b = tensor(b, "b", "ge")
+        h = lib_ge(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def bitwise_and(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a & b of bools or integers; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_bitwise_and(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "bitwise_and")
+        b = tensor(b, "b", "bitwise_and")
+        h = lib_bitwise_and(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def bitwise_or(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a | b of bools or integers; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_bitwise_or(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "bitwise_or")
+        b = tensor(b, "b", "bitwise_or")
+        h = lib_bitwise_or(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def bitwise_xor(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise a ^ b of bools or integers; shapes broadcast, dtypes promote."""
+    try:
+        h = lib_bitwise_xor(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "bitwise_xor")
+        b = tensor(b, "b", "bitwise_xor")
+        h = lib_bitwise_xor(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def bitwise_not(x: TensorLike) -> Tensor:
+    """Elementwise ~x: the other truth value of a bool, all bits flipped of an integer."""
+    try:
+        h = lib_bitwise_not(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "bitwise_not")
+        h = lib_bitwise_not(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise "a and b" as bool; anything but 0 is true."""
+    try:
+        h = lib_logical_and(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "logical_and")
+        b = tensor(b, "b", "logical_and")
+        h = lib_logical_and(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise "a or b" as bool; anything but 0 is true."""
+    try:
+        h = lib_logical_or(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "logical_or")
+        b = tensor(b, "b", "logical_or")
+        h = lib_logical_or(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def logical_xor(a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise "either a or b" as bool; anything but 0 is true."""
+    try:
+        h = lib_logical_xor(a._h, b._h)
+    except NOT_READY:
+        a = tensor(a, "a", "logical_xor")
+        b = tensor(b, "b", "logical_xor")
+        h = lib_logical_xor(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def logical_not(x: TensorLike) -> Tensor:
+    """Elementwise "not x" as bool: true where x is 0."""
+    try:
+        h = lib_logical_not(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "logical_not")
+        h = lib_logical_not(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def isnan(x: TensorLike) -> Tensor:
+    """Elementwise whether x is NaN."""
+    try:
+        h = lib_isnan(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "isnan")
+        h = lib_isnan(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def isinf(x: TensorLike) -> Tensor:
+    """Elementwise whether x is an infinity of either sign."""
+    try:
+        h = lib_isinf(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "isinf")
+        h = lib_isinf(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def isfinite(x: TensorLike) -> Tensor:
+    """Elementwise whether x is neither infinite nor NaN."""
+    try:
+        h = lib_isfinite(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "isfinite")
+        h = lib_isfinite(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
+    """Elements of a where condition is true, of b elsewhere; all three broadcast, a and b
+    promote.
+
+    condition: bool; of other dtypes anything but 0 is true.
+    """
+    try:
+        h = lib_where(condition._h, a._h, b._h)
+    except NOT_READY:
+        condition = tensor(condition, "condition", "where", True)
+        a = tensor(a, "a", "where")
+        b = tensor(b, "b", "where")
+        h = lib_where(condition._h, a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def masked_fill(x: TensorLike, mask: TensorLike, value: float) -> Tensor:
+    """x with `value` where mask is true.
+
+    mask: bool, broadcasts to x's shape; the result keeps
+    x's dtype.
+    """
+    try:
+        h = lib_masked_fill(x._h, mask._h, value)
+    except NOT_READY:
+        x = tensor(x, "x", "masked_fill")
+        mask = tensor(mask, "mask", "masked_fill", True)
+        value = real(value, "value", "masked_fill")
+        h = lib_masked_fill(x._h, mask._h, value)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def masked_fill_(x: Tensor, mask: TensorLike, value: float) -> Tensor:
+    """Overwrites x with `value` where mask is true.
+
+    mask: bool, broadcasts to x's shape.
+    """
+    try:
+        ok = lib_masked_fill_(x._h, mask._h, value)
+    except NOT_READY:
+        target_tensor(x, "x", "masked_fill_")
+        mask = tensor(mask, "mask", "masked_fill_", True)
+        value = real(value, "value", "masked_fill_")
+        ok = lib_masked_fill_(x._h, mask._h, value)
+    if ok:
+        return x
+    raise_last()
+
+
+def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> Tensor:
+    """Elementwise x, but not below min nor above max; max counts where min > max.
+
+    Keeps NaN. The
+    gradient passes where min <= x <= max. Integers with bounds that are not whole: float32.
+    """
+    min = NULL if min is None else (real(min, "min", "clamp"),)
+    max = NULL if max is None else (real(max, "max", "clamp"),)
+    try:
+        h = lib_clamp(x._h, min, max)
+    except NOT_READY:
+        x = tensor(x, "x", "clamp")
+        h = lib_clamp(x._h, min, max)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def clamp_min(x: TensorLike, min: float) -> Tensor:
+    """Elementwise x, but not below min.
+
+    Keeps NaN.
+    """
+    try:
+        h = lib_clamp_min(x._h, min)
+    except NOT_READY:
+        x = tensor(x, "x", "clamp_min")
+        min = real(min, "min", "clamp_min")
+        h = lib_clamp_min(x._h, min)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def clamp_max(x: TensorLike, max: float) -> Tensor:
+    """Elementwise x, but not above max.
+
+    Keeps NaN.
+    """
+    try:
+        h = lib_clamp_max(x._h, max)
+    except NOT_READY:
+        x = tensor(x, "x", "clamp_max")
+        max = real(max, "max", "clamp_max")
+        h = lib_clamp_max(x._h, max)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _clamp_backward(grad: TensorLike, x: TensorLike, min: float, max: float) -> Tensor:
+    """grad where min <= x <= max, else 0: the gradient of clamp."""
+    try:
+        h = lib_clamp_backward(grad._h, x._h, min, max)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "clamp_backward")
+        x = tensor(x, "x", "clamp_backward")
+        min = real(min, "min", "clamp_backward")
+        max = real(max, "max", "clamp_backward")
+        h = lib_clamp_backward(grad._h, x._h, min, max)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
     raise_last()
 
 
@@ -652,16 +1258,417 @@ def neg(x: TensorLike) -> Tensor:
     raise_last()
 
 
+def abs(x: TensorLike) -> Tensor:
+    """Elementwise |x|.
+
+    Not for bool. The gradient at 0 is 0.
+    """
+    try:
+        h = lib_abs(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "abs")
+        h = lib_abs(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def square(x: TensorLike) -> Tensor:
+    """Elementwise x * x.
+
+    Not for bool.
+    """
+    try:
+        h = lib_square(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "square")
+        h = lib_square(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def sign(x: TensorLike) -> Tensor:
+    """Elementwise -1, 0 or 1 as x is negative, zero or positive; keeps NaN.
+
+    Not for bool. Its
+    gradient is 0.
+    """
+    try:
+        h = lib_sign(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "sign")
+        h = lib_sign(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def floor(x: TensorLike) -> Tensor:
+    """Elementwise greatest integer that is not above x, in x's dtype.
+
+    Its gradient is 0.
+    """
+    try:
+        h = lib_floor(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "floor")
+        h = lib_floor(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def ceil(x: TensorLike) -> Tensor:
+    """Elementwise least integer that is not below x, in x's dtype.
+
+    Its gradient is 0.
+    """
+    try:
+        h = lib_ceil(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "ceil")
+        h = lib_ceil(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def round(x: TensorLike) -> Tensor:
+    """Elementwise nearest integer in x's dtype; halves go to the even one.
+
+    Its gradient is 0.
+    """
+    try:
+        h = lib_round(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "round")
+        h = lib_round(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def exp(x: TensorLike) -> Tensor:
+    """Elementwise e to the power x.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_exp(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "exp")
+        h = lib_exp(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def expm1(x: TensorLike) -> Tensor:
+    """Elementwise exp(x) - 1, exact near 0.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_expm1(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "expm1")
+        h = lib_expm1(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def log(x: TensorLike) -> Tensor:
+    """Elementwise natural logarithm of x: -inf at 0, NaN below.
+
+    Integers and bool are computed
+    as float32.
+    """
+    try:
+        h = lib_log(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "log")
+        h = lib_log(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def log1p(x: TensorLike) -> Tensor:
+    """Elementwise log(1 + x), exact near 0.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_log1p(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "log1p")
+        h = lib_log1p(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def sqrt(x: TensorLike) -> Tensor:
+    """Elementwise square root of x: NaN below 0.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_sqrt(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "sqrt")
+        h = lib_sqrt(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def rsqrt(x: TensorLike) -> Tensor:
+    """Elementwise 1 / sqrt(x).
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_rsqrt(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "rsqrt")
+        h = lib_rsqrt(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def reciprocal(x: TensorLike) -> Tensor:
+    """Elementwise 1 / x.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_reciprocal(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "reciprocal")
+        h = lib_reciprocal(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def sin(x: TensorLike) -> Tensor:
+    """Elementwise sine of x in radians.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_sin(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "sin")
+        h = lib_sin(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def cos(x: TensorLike) -> Tensor:
+    """Elementwise cosine of x in radians.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_cos(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "cos")
+        h = lib_cos(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def erf(x: TensorLike) -> Tensor:
+    """Elementwise error function of x.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_erf(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "erf")
+        h = lib_erf(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def tanh(x: TensorLike) -> Tensor:
+    """Elementwise hyperbolic tangent of x.
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_tanh(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "tanh")
+        h = lib_tanh(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def sigmoid(x: TensorLike) -> Tensor:
+    """Elementwise 1 / (1 + exp(-x)).
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_sigmoid(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "sigmoid")
+        h = lib_sigmoid(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
 def relu(x: TensorLike) -> Tensor:
     """Elementwise max(x, 0).
 
-    The gradient at 0 is 0.
+    Not for bool. The gradient at 0 is 0.
     """
     try:
         h = lib_relu(x._h)
     except NOT_READY:
         x = tensor(x, "x", "relu")
         h = lib_relu(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
+    """Elementwise x where x > 0, slope * x elsewhere.
+
+    Integers and bool are computed as
+    float32.
+    """
+    try:
+        h = lib_leaky_relu(x._h, slope)
+    except NOT_READY:
+        x = tensor(x, "x", "leaky_relu")
+        slope = real(slope, "slope", "leaky_relu")
+        h = lib_leaky_relu(x._h, slope)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """Elementwise x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al.
+
+    2016). Integers
+    and bool are computed as float32.
+    """
+    try:
+        h = lib_elu(x._h, alpha)
+    except NOT_READY:
+        x = tensor(x, "x", "elu")
+        alpha = real(alpha, "alpha", "elu")
+        h = lib_elu(x._h, alpha)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def silu(x: TensorLike) -> Tensor:
+    """Elementwise x * sigmoid(x).
+
+    Integers and bool are computed as float32.
+    """
+    try:
+        h = lib_silu(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "silu")
+        h = lib_silu(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def softplus(x: TensorLike, beta: float = 1.0) -> Tensor:
+    """Elementwise log(1 + exp(beta * x)) / beta, without overflow.
+
+    beta: positive. Integers and
+    bool are computed as float32.
+    """
+    try:
+        h = lib_softplus(x._h, beta)
+    except NOT_READY:
+        x = tensor(x, "x", "softplus")
+        beta = real(beta, "beta", "softplus")
+        h = lib_softplus(x._h, beta)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def gelu(x: TensorLike, approximate: str | None = None) -> Tensor:
+    """Elementwise x * Phi(x), Phi the normal distribution (Hendrycks and Gimpel 2016).
+
+    approximate: "none", or "tanh" for x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2.
+    Integers and bool are computed as float32.
+    """
+    approximate = activation_number(approximate, "gelu")
+    try:
+        h = lib_gelu(x._h, approximate)
+    except NOT_READY:
+        x = tensor(x, "x", "gelu")
+        h = lib_gelu(x._h, approximate)
     if h:
         t = new(Tensor)
         t._h = h
@@ -677,6 +1684,99 @@ def _relu_mask(grad: TensorLike, result: TensorLike) -> Tensor:
         grad = tensor(grad, "grad", "relu_mask")
         result = tensor(result, "result", "relu_mask")
         h = lib_relu_mask(grad._h, result._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _tanh_backward(grad: TensorLike, result: TensorLike) -> Tensor:
+    """grad * (1 - result^2): the gradient of tanh."""
+    try:
+        h = lib_tanh_backward(grad._h, result._h)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "tanh_backward")
+        result = tensor(result, "result", "tanh_backward")
+        h = lib_tanh_backward(grad._h, result._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _sigmoid_backward(grad: TensorLike, result: TensorLike) -> Tensor:
+    """grad * result * (1 - result): the gradient of sigmoid."""
+    try:
+        h = lib_sigmoid_backward(grad._h, result._h)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "sigmoid_backward")
+        result = tensor(result, "result", "sigmoid_backward")
+        h = lib_sigmoid_backward(grad._h, result._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _leaky_relu_backward(grad: TensorLike, x: TensorLike, slope: float) -> Tensor:
+    """grad where x > 0, slope * grad elsewhere: the gradient of leaky_relu."""
+    try:
+        h = lib_leaky_relu_backward(grad._h, x._h, slope)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "leaky_relu_backward")
+        x = tensor(x, "x", "leaky_relu_backward")
+        slope = real(slope, "slope", "leaky_relu_backward")
+        h = lib_leaky_relu_backward(grad._h, x._h, slope)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _elu_backward(grad: TensorLike, x: TensorLike, alpha: float) -> Tensor:
+    """grad where x > 0, grad * alpha * exp(x) elsewhere: the gradient of elu."""
+    try:
+        h = lib_elu_backward(grad._h, x._h, alpha)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "elu_backward")
+        x = tensor(x, "x", "elu_backward")
+        alpha = real(alpha, "alpha", "elu_backward")
+        h = lib_elu_backward(grad._h, x._h, alpha)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _silu_backward(grad: TensorLike, x: TensorLike) -> Tensor:
+    """grad * d/dx (x * sigmoid(x)): the gradient of silu."""
+    try:
+        h = lib_silu_backward(grad._h, x._h)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "silu_backward")
+        x = tensor(x, "x", "silu_backward")
+        h = lib_silu_backward(grad._h, x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _gelu_backward(grad: TensorLike, x: TensorLike, approximate: str | None) -> Tensor:
+    """The gradient of gelu."""
+    approximate = activation_number(approximate, "gelu_backward")
+    try:
+        h = lib_gelu_backward(grad._h, x._h, approximate)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "gelu_backward")
+        x = tensor(x, "x", "gelu_backward")
+        h = lib_gelu_backward(grad._h, x._h, approximate)
     if h:
         t = new(Tensor)
         t._h = h
@@ -1070,6 +2170,50 @@ class TensorOps:
             return self
         raise_last()
 
+    sub = sub
+
+    def __sub__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_sub(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_sub(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_sub(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_sub(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    sub_ = sub_
+
+    def __isub__(self, other: TensorLike) -> Tensor:
+        try:
+            ok = lib_sub_(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            ok = lib_sub_(self._h, other._h)
+        if ok:
+            return self
+        raise_last()
+
     mul = mul
 
     def __mul__(self, other: TensorLike) -> Tensor:
@@ -1114,6 +2258,343 @@ class TensorOps:
             return self
         raise_last()
 
+    div = div
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_div(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_div(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_div(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_div(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    div_ = div_
+
+    def __itruediv__(self, other: TensorLike) -> Tensor:
+        try:
+            ok = lib_div_(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            ok = lib_div_(self._h, other._h)
+        if ok:
+            return self
+        raise_last()
+
+    floor_divide = floor_divide
+
+    def __floordiv__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_floor_divide(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_floor_divide(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_floor_divide(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_floor_divide(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    remainder = remainder
+
+    def __mod__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_remainder(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_remainder(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_remainder(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_remainder(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    pow = pow
+
+    def __pow__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_pow(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_pow(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_pow(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_pow(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    maximum = maximum
+    minimum = minimum
+    eq = eq
+
+    def __eq__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_eq(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_eq(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    ne = ne
+
+    def __ne__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_ne(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_ne(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    lt = lt
+
+    def __lt__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_lt(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_lt(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    le = le
+
+    def __le__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_le(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_le(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    gt = gt
+
+    def __gt__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_gt(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_gt(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    ge = ge
+
+    def __ge__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_ge(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_ge(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    bitwise_and = bitwise_and
+
+    def __and__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_bitwise_and(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_bitwise_and(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_bitwise_and(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_bitwise_and(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    bitwise_or = bitwise_or
+
+    def __or__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_bitwise_or(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_bitwise_or(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_bitwise_or(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_bitwise_or(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    bitwise_xor = bitwise_xor
+
+    def __xor__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_bitwise_xor(self._h, other._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_bitwise_xor(self._h, other._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    def __rxor__(self, other: TensorLike) -> Tensor:
+        try:
+            h = lib_bitwise_xor(other._h, self._h)
+        except NOT_READY:
+            other = operand(other)
+            if other is None:
+                return NotImplemented
+            h = lib_bitwise_xor(other._h, self._h)
+        if h:
+            t = new(Tensor)
+            t._h = h
+            return t
+        raise_last()
+
+    bitwise_not = bitwise_not
+    __invert__ = bitwise_not
+    logical_and = logical_and
+    logical_or = logical_or
+    logical_xor = logical_xor
+    logical_not = logical_not
+    isnan = isnan
+    isinf = isinf
+    isfinite = isfinite
+    masked_fill = masked_fill
+    masked_fill_ = masked_fill_
+    clamp = clamp
+    clip = clamp
+    clamp_min = clamp_min
+    clamp_max = clamp_max
     cast = cast
     clone = clone
     contiguous = contiguous
@@ -1158,7 +2639,31 @@ class TensorOps:
     sum = sum
     neg = neg
     __neg__ = neg
+    abs = abs
+    __abs__ = abs
+    square = square
+    sign = sign
+    floor = floor
+    ceil = ceil
+    round = round
+    exp = exp
+    expm1 = expm1
+    log = log
+    log1p = log1p
+    sqrt = sqrt
+    rsqrt = rsqrt
+    reciprocal = reciprocal
+    sin = sin
+    cos = cos
+    erf = erf
+    tanh = tanh
+    sigmoid = sigmoid
     relu = relu
+    leaky_relu = leaky_relu
+    elu = elu
+    silu = silu
+    softplus = softplus
+    gelu = gelu
     reshape = reshape
     expand = expand
     broadcast_to = expand
@@ -1179,45 +2684,99 @@ class TensorOps:
     repeat_interleave = repeat_interleave
 
 
+clip = clamp
 cat = concat
 broadcast_to = expand
 tile = repeat
 
 
 __all__ = [
+    "abs",
     "add",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "bmm",
     "broadcast_to",
     "cast",
     "cat",
+    "ceil",
     "chunk",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
     "clone",
     "concat",
     "contiguous",
+    "cos",
+    "div",
     "dot",
+    "elu",
+    "eq",
+    "erf",
+    "exp",
     "expand",
+    "expm1",
     "flatten",
     "flip",
+    "floor",
+    "floor_divide",
+    "ge",
+    "gelu",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "leaky_relu",
     "linear",
+    "log",
+    "log1p",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "masked_fill",
     "matmul",
+    "maximum",
+    "minimum",
     "movedim",
     "mul",
     "narrow",
+    "ne",
     "neg",
     "outer",
     "pad2d",
     "permute",
+    "pow",
+    "reciprocal",
     "relu",
+    "remainder",
     "repeat",
     "repeat_interleave",
     "reshape",
+    "round",
+    "rsqrt",
     "select",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "softplus",
     "split",
+    "sqrt",
+    "square",
     "squeeze",
     "stack",
+    "sub",
     "sum",
     "swapaxes",
+    "tanh",
     "tile",
     "transpose",
     "unsqueeze",
+    "where",
 ]

@@ -191,6 +191,53 @@ static inline tf_status binary(const tf_kernel_call* c, const Op& op) {
   });
 }
 
+// Scalar code: rows whose element i is out[i * s] = op(a[i * s1], b[i * s2]). Element strides of 0
+// and 1, which nearly all rows have, are compile-time constants to the loop, so that the compiler
+// can vectorise it.
+template <int64_t kStride>
+struct Fixed {
+  constexpr operator int64_t() const { return kStride; }
+};
+template <class Body>
+static inline void with_stride(int64_t stride, const Body& body) {
+  if (stride == 1)
+    body(Fixed<1>{});
+  else if (stride == 0)
+    body(Fixed<0>{});
+  else
+    body(stride);
+}
+// The same for two operands; both constant or neither, to bound the number of loops.
+template <class Body>
+static inline void with_strides(int64_t s1, int64_t s2, const Body& body) {
+  if (s1 == 1 && s2 == 1)
+    body(Fixed<1>{}, Fixed<1>{});
+  else if (s1 == 1 && s2 == 0)
+    body(Fixed<1>{}, Fixed<0>{});
+  else if (s1 == 0 && s2 == 1)
+    body(Fixed<0>{}, Fixed<1>{});
+  else
+    body(s1, s2);
+}
+
+// out and operands may have different types: comparisons, logic, integer division.
+template <class Out, class In, class Op>
+static inline tf_status scalar_binary(const tf_kernel_call* c, const Op& op) {
+  const Loop<3> loop = make_loop<3>({&c->out[0], &c->in[0], &c->in[1]});
+  return for_rows(loop, [&](char* const* ptr, const int64_t* stride, int64_t n) {
+    Out* out = reinterpret_cast<Out*>(ptr[0]);
+    const In* a = reinterpret_cast<const In*>(ptr[1]);
+    const In* b = reinterpret_cast<const In*>(ptr[2]);
+    if (stride[0] == 1) {
+      with_strides(stride[1], stride[2], [&](auto sa, auto sb) {
+        for (int64_t i = 0; i < n; ++i) out[i] = op(a[i * sa], b[i * sb]);
+      });
+    } else {
+      for (int64_t i = 0; i < n; ++i) out[i * stride[0]] = op(a[i * stride[1]], b[i * stride[2]]);
+    }
+  });
+}
+
 // Calls body(T{}) for the C++ type of a dtype that has vector registers; bool is UNSUPPORTED.
 template <class Body>
 static inline tf_status with_number(tf_dtype t, const Body& body) {

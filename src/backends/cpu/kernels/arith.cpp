@@ -1,39 +1,139 @@
 // Arithmetic of two operands.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/elementwise.h"
+#include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// Bytes that are 0 or 1, eight and more at a time by the compiler.
-template <class Op>
-static inline tf_status logical(const tf_kernel_call* c, const Op& op) {
-  const Loop<3> loop = make_loop<3>({&c->out[0], &c->in[0], &c->in[1]});
-  return for_rows(loop, [&](char* const* ptr, const int64_t* stride, int64_t n) {
-    uint8_t* out = reinterpret_cast<uint8_t*>(ptr[0]);
-    const uint8_t* a = reinterpret_cast<const uint8_t*>(ptr[1]);
-    const uint8_t* b = reinterpret_cast<const uint8_t*>(ptr[2]);
-    for (int64_t i = 0; i < n; ++i) out[i * stride[0]] = op(a[i * stride[1]], b[i * stride[2]]);
-  });
-}
+constexpr uint32_t kNumbers = TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT;
 
 static tf_status add_kernel(const tf_kernel_call* c, void*) {
   if (c->out[0].dtype == TINYFIN_BOOL)
-    return logical(c, [](uint8_t a, uint8_t b) { return uint8_t(a | b); });
+    return scalar_binary<uint8_t, uint8_t>(c, [](uint8_t a, uint8_t b) { return uint8_t(a | b); });
   return with_number(c->out[0].dtype, [&](auto t) {
     return binary<decltype(t)>(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a + b; });
   });
 }
 TF_KERNEL(add, TINYFIN_DTYPES_ALL, add_kernel);
 
+static tf_status sub_kernel(const tf_kernel_call* c, void*) {
+  return with_number(c->out[0].dtype, [&](auto t) {
+    return binary<decltype(t)>(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a - b; });
+  });
+}
+TF_KERNEL(sub, kNumbers, sub_kernel);
+
 static tf_status mul_kernel(const tf_kernel_call* c, void*) {
   if (c->out[0].dtype == TINYFIN_BOOL)
-    return logical(c, [](uint8_t a, uint8_t b) { return uint8_t(a & b); });
+    return scalar_binary<uint8_t, uint8_t>(c, [](uint8_t a, uint8_t b) { return uint8_t(a & b); });
   return with_number(c->out[0].dtype, [&](auto t) {
     return binary<decltype(t)>(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a * b; });
   });
 }
 TF_KERNEL(mul, TINYFIN_DTYPES_ALL, mul_kernel);
+
+static tf_status div_kernel(const tf_kernel_call* c, void*) {
+  const auto quotient = [](auto a, auto b) TF_ALWAYS_INLINE { return a / b; };
+  return c->out[0].dtype == TINYFIN_FLOAT32 ? binary<float>(c, quotient)
+                                            : binary<double>(c, quotient);
+}
+TF_KERNEL(div, TINYFIN_DTYPES_FLOAT, div_kernel);
+
+// Python's // and %: the quotient is rounded down, the remainder has the divisor's sign.
+// Integers: a divisor of 0 gives 0 (the instruction would trap), and so must not the quotient of
+// the least integer by -1, which wraps.
+template <class T>
+static inline T floor_divided(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0) return 0;
+    if (b == -1) return T(std::make_unsigned_t<T>(0) - std::make_unsigned_t<T>(a));
+    const T q = a / b;
+    return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+  } else {
+    if (b == 0) return a / b;
+    // fmod is exact, so the division below has an integer for its true result.
+    T mod = T(::fmod(double(a), double(b)));
+    T q = (a - mod) / b;
+    if (mod != 0 && (b < 0) != (mod < 0)) q -= 1;
+    if (q == 0) return T(::copysign(0.0, double(a) / double(b)));
+    const T whole = T(::floor(double(q)));
+    return q - whole > T(0.5) ? whole + 1 : whole;
+  }
+}
+template <class T>
+static inline T remainder_of(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0 || b == -1) return 0;
+    const T r = a % b;
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  } else {
+    const T r = T(::fmod(double(a), double(b)));
+    if (r == 0) return T(::copysign(0.0, double(b)));
+    return (r < 0) != (b < 0) ? r + b : r;  // NaN: false, NaN
+  }
+}
+
+static tf_status floor_divide_kernel(const tf_kernel_call* c, void*) {
+  return with_number(c->out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    return scalar_binary<T, T>(c, floor_divided<T>);
+  });
+}
+TF_KERNEL(floor_divide, kNumbers, floor_divide_kernel);
+
+static tf_status remainder_kernel(const tf_kernel_call* c, void*) {
+  return with_number(c->out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    return scalar_binary<T, T>(c, remainder_of<T>);
+  });
+}
+TF_KERNEL(remainder, kNumbers, remainder_kernel);
+
+// By repeated squaring, wrapping as multiplication does.
+template <class T>
+static inline T integer_power(T base, T exponent) {
+  using U = std::make_unsigned_t<T>;
+  if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent & 1 ? -1 : 1) : 0;
+  U result = 1, factor = U(base);
+  for (U e = U(exponent); e; e >>= 1, factor *= factor)
+    if (e & 1) result *= factor;
+  return T(result);
+}
+
+static tf_status pow_kernel(const tf_kernel_call* c, void*) {
+  switch (c->out[0].dtype) {
+    case TINYFIN_FLOAT32:
+      return binary<float>(c, [](F32 a, F32 b) TF_ALWAYS_INLINE { return pow(a, b); });
+    case TINYFIN_FLOAT64:
+      return binary<double>(c, [](F64 a, F64 b) TF_ALWAYS_INLINE { return pow(a, b); });
+    case TINYFIN_INT32: return scalar_binary<int32_t, int32_t>(c, integer_power<int32_t>);
+    case TINYFIN_INT64: return scalar_binary<int64_t, int64_t>(c, integer_power<int64_t>);
+    default: return TINYFIN_ERROR_UNSUPPORTED;
+  }
+}
+TF_KERNEL(pow, kNumbers, pow_kernel);
+
+// NaN in either operand is the result.
+static tf_status maximum_kernel(const tf_kernel_call* c, void*) {
+  if (c->out[0].dtype == TINYFIN_BOOL)
+    return scalar_binary<uint8_t, uint8_t>(c, [](uint8_t a, uint8_t b) { return uint8_t(a | b); });
+  return with_number(c->out[0].dtype, [&](auto t) {
+    return binary<decltype(t)>(
+        c, [](auto a, auto b) TF_ALWAYS_INLINE { return select(a == a, max(a, b), a); });
+  });
+}
+TF_KERNEL(maximum, TINYFIN_DTYPES_ALL, maximum_kernel);
+
+static tf_status minimum_kernel(const tf_kernel_call* c, void*) {
+  if (c->out[0].dtype == TINYFIN_BOOL)
+    return scalar_binary<uint8_t, uint8_t>(c, [](uint8_t a, uint8_t b) { return uint8_t(a & b); });
+  return with_number(c->out[0].dtype, [&](auto t) {
+    return binary<decltype(t)>(
+        c, [](auto a, auto b) TF_ALWAYS_INLINE { return select(a == a, min(a, b), a); });
+  });
+}
+TF_KERNEL(minimum, TINYFIN_DTYPES_ALL, minimum_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

@@ -1,0 +1,133 @@
+// exp, log, sin, … and the activations made of them, each followed by its gradient's kernel.
+// SPDX-License-Identifier: MIT
+#include "backends/cpu/elementwise.h"
+#include "backends/cpu/vmath.h"
+
+namespace tf::cpu::TF_ISA {
+namespace {
+
+template <class Op>
+static inline tf_status on_floats(const tf_kernel_call* c, const Op& op) {
+  return c->out[0].dtype == TINYFIN_FLOAT32 ? unary<float>(c, op) : unary<double>(c, op);
+}
+template <class Op>
+static inline tf_status on_float_pairs(const tf_kernel_call* c, const Op& op) {
+  return c->out[0].dtype == TINYFIN_FLOAT32 ? binary<float>(c, op) : binary<double>(c, op);
+}
+
+// A number as a register like r.
+template <class V>
+TF_INLINE V constant(V, double value) {
+  using T = std::remove_reference_t<decltype(V{}.v[0])>;
+  return V(T(value));
+}
+
+#define TF_FLOAT_FUNCTION(name)                                                   \
+  static tf_status name##_kernel(const tf_kernel_call* c, void*) {                \
+    return on_floats(c, [](auto a) TF_ALWAYS_INLINE { return name(a); });         \
+  }                                                                               \
+  TF_KERNEL(name, TINYFIN_DTYPES_FLOAT, name##_kernel)
+
+TF_FLOAT_FUNCTION(exp);
+TF_FLOAT_FUNCTION(expm1);
+TF_FLOAT_FUNCTION(log);
+TF_FLOAT_FUNCTION(log1p);
+TF_FLOAT_FUNCTION(sin);
+TF_FLOAT_FUNCTION(cos);
+TF_FLOAT_FUNCTION(erf);
+
+TF_FLOAT_FUNCTION(tanh);
+
+static tf_status tanh_backward_kernel(const tf_kernel_call* c, void*) {
+  return on_float_pairs(c, [](auto grad, auto out) TF_ALWAYS_INLINE {
+    return grad * (constant(out, 1) - out * out);
+  });
+}
+TF_KERNEL(tanh_backward, TINYFIN_DTYPES_FLOAT, tanh_backward_kernel);
+
+TF_FLOAT_FUNCTION(sigmoid);
+
+static tf_status sigmoid_backward_kernel(const tf_kernel_call* c, void*) {
+  return on_float_pairs(c, [](auto grad, auto out) TF_ALWAYS_INLINE {
+    return grad * (out - out * out);
+  });
+}
+TF_KERNEL(sigmoid_backward, TINYFIN_DTYPES_FLOAT, sigmoid_backward_kernel);
+
+static tf_status silu_kernel(const tf_kernel_call* c, void*) {
+  return on_floats(c, [](auto x) TF_ALWAYS_INLINE { return x * sigmoid(x); });
+}
+TF_KERNEL(silu, TINYFIN_DTYPES_FLOAT, silu_kernel);
+
+static tf_status silu_backward_kernel(const tf_kernel_call* c, void*) {
+  return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
+    const auto s = sigmoid(x);
+    return grad * fma(x, s - s * s, s);
+  });
+}
+TF_KERNEL(silu_backward, TINYFIN_DTYPES_FLOAT, silu_backward_kernel);
+
+static tf_status elu_kernel(const tf_kernel_call* c, void*) {
+  const double alpha = c->attr[0].f;
+  return on_floats(c, [=](auto x) TF_ALWAYS_INLINE {
+    return select(x > constant(x, 0), x, constant(x, alpha) * expm1(x));
+  });
+}
+TF_KERNEL(elu, TINYFIN_DTYPES_FLOAT, elu_kernel);
+
+static tf_status elu_backward_kernel(const tf_kernel_call* c, void*) {
+  const double alpha = c->attr[0].f;
+  return on_float_pairs(c, [=](auto grad, auto x) TF_ALWAYS_INLINE {
+    return select(x > constant(x, 0), grad, grad * constant(x, alpha) * exp(x));
+  });
+}
+TF_KERNEL(elu_backward, TINYFIN_DTYPES_FLOAT, elu_backward_kernel);
+
+// max(x, 0) + log(1 + exp(-|x|)): nothing overflows.
+static tf_status softplus_kernel(const tf_kernel_call* c, void*) {
+  const double beta = c->attr[0].f;
+  return on_floats(c, [=](auto x) TF_ALWAYS_INLINE {
+    const auto y = x * constant(x, beta);
+    const auto above = select(y < constant(x, 0), constant(x, 0), y);
+    return (above + log1p(exp(-abs(y)))) / constant(x, beta);
+  });
+}
+TF_KERNEL(softplus, TINYFIN_DTYPES_FLOAT, softplus_kernel);
+
+// x Φ(x), or x (1 + tanh u) / 2 = x sigmoid(2u) with u = k (x + c x³).
+constexpr double kSqrtHalf = 0.70710678118654752, kInvSqrt2Pi = 0.39894228040143268;
+constexpr double kTanhScale = 0.79788456080286536, kTanhCubic = 0.044715;
+
+static tf_status gelu_kernel(const tf_kernel_call* c, void*) {
+  if (c->attr[0].i)
+    return on_floats(c, [](auto x) TF_ALWAYS_INLINE {
+      const auto k = constant(x, 2 * kTanhScale), kc = constant(x, 2 * kTanhScale * kTanhCubic);
+      return x * sigmoid(x * fma(kc, x * x, k));
+    });
+  return on_floats(c, [](auto x) TF_ALWAYS_INLINE {
+    const auto half = constant(x, 0.5);
+    return x * fma(half, erf(x * constant(x, kSqrtHalf)), half);
+  });
+}
+TF_KERNEL(gelu, TINYFIN_DTYPES_FLOAT, gelu_kernel);
+
+static tf_status gelu_backward_kernel(const tf_kernel_call* c, void*) {
+  if (c->attr[0].i)
+    return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
+      const auto k = constant(x, 2 * kTanhScale), kc = constant(x, 2 * kTanhScale * kTanhCubic);
+      const auto xx = x * x;
+      const auto s = sigmoid(x * fma(kc, xx, k));
+      const auto du = fma(constant(x, 3) * kc, xx, k);
+      return grad * fma(x * du, s - s * s, s);
+    });
+  return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
+    const auto half = constant(x, 0.5);
+    const auto below = fma(half, erf(x * constant(x, kSqrtHalf)), half);
+    const auto density = constant(x, kInvSqrt2Pi) * exp(-half * x * x);
+    return grad * fma(x, density, below);
+  });
+}
+TF_KERNEL(gelu_backward, TINYFIN_DTYPES_FLOAT, gelu_backward_kernel);
+
+}  // namespace
+}  // namespace tf::cpu::TF_ISA
