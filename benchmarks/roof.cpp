@@ -54,7 +54,7 @@ double multiply_add() {
 class Copier {
  public:
   double operator()() {
-    char* from = memory_.get() + position_;
+    char *from = memory_.get() + position_;
     std::memcpy(from + kBytes, from, kPiece);
     asm volatile("" : : : "memory");
     position_ = (position_ + kPiece) % kBytes;
@@ -91,7 +91,7 @@ double rate(int threads, double seconds, Make make) {
   std::vector<std::thread> others;
   for (int t = 1; t < threads; ++t) others.emplace_back(body, t);
   body(0);
-  for (std::thread& other : others) other.join();
+  for (std::thread &other : others) other.join();
   double sum = 0;
   for (double r : rates) sum += r;
   return sum;

@@ -29,9 +29,7 @@ static void check(tf_status status) {
 static tf_status add(tf_tensor **out) { return tf_add(x, y, out); }
 static tf_status add_recorded(tf_tensor **out) { return tf_add(p, y, out); }
 static tf_status relu(tf_tensor **out) { return tf_relu(x, out); }
-static tf_status sum(tf_tensor **out) { 
-  return tf_sum(x, NULL, 0, 0, TINYFIN_DEFAULT, out);
-}
+static tf_status sum(tf_tensor **out) { return tf_sum(x, NULL, 0, 0, TINYFIN_DEFAULT, out); }
 static tf_status product(tf_tensor **out) { return tf_matmul(matrix, other, out); }
 
 static tf_status reshape(tf_tensor **out) {

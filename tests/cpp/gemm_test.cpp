@@ -238,7 +238,7 @@ TEST(Gemm, Empty) {
 }
 
 TEST(Gemm, SumOfProducts) {
-  for (int64_t reduce : {2, 3, 7})
+  for (int64_t reduce : {2, 5})
     for (Order a : kOrders)
       for (Order b : kOrders) {
         check_both({.m = 17, .n = 48, .k = 21, .reduce = reduce, .a = a, .b = b, .pad = 2,

@@ -48,6 +48,13 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     });
   } else {
     unroll<kRows * kVectors>([&](auto i) TF_ALWAYS_INLINE { acc[i] = V(T(0)); });
+    // C is written in one burst at the end: let its lines arrive meanwhile.
+    if (t.k >= 64) {
+      unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
+        __builtin_prefetch(c + i * t.ldc, 1);
+        __builtin_prefetch(c + i * t.ldc + kVectors * kW - 1, 1);
+      });
+    }
   }
   const int64_t a_row = kLayout == Layout::kColumnMajor ? 1 : t.a_row;
   const int64_t a_col = kLayout == Layout::kRowMajor ? 1 : t.a_col;
@@ -122,7 +129,8 @@ inline const TileFn<T>* tiles_for(int vectors, Layout layout) {
 
 // Packing ----------------------------------------------------------------------------------
 
-// Rows become columns: r[i][j] <-> r[j][i], by exchanging off-diagonal squares of 1, 2, 4, … .
+// Rows become columns: r[i][j] <-> r[j][i], by exchanging off-diagonal squares of 1, 2, 4, …; in
+// each group of kSize lanes.
 template <int kS, class T, size_t... L>
 TF_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<L...>) {
   constexpr int kW = Vec<T>::kWidth;
@@ -131,69 +139,105 @@ TF_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<L...>) {
   a = low;
   b = high;
 }
-template <class T, int kS = 1>
+template <class T, int kS = 1, int kSize = Vec<T>::kWidth>
 TF_INLINE void transpose(Vec<T>* r) {
-  constexpr int kW = Vec<T>::kWidth;
-  if constexpr (kS < kW) {
-    unroll<kW>([&](auto i) TF_ALWAYS_INLINE {
+  if constexpr (kS < kSize) {
+    unroll<kSize>([&](auto i) TF_ALWAYS_INLINE {
       if constexpr ((i & kS) == 0) {
-        exchange<kS>(r[i], r[i + kS], std::make_index_sequence<size_t(kW)>{});
+        exchange<kS>(r[i], r[i + kS], std::make_index_sequence<size_t(Vec<T>::kWidth)>{});
       }
     });
-    transpose<T, kS * 2>(r);
+    transpose<T, kS * 2, kSize>(r);
   }
 }
 
-// A square of kW columns × kW steps of k, contiguous along k, into rows of `to`.
+// 16 bytes from each of kLanes rows, `gap` elements apart, side by side.
 template <class T>
-inline void pack_square(T* to, int64_t ld, const T* from, int64_t col, int64_t cols,
-                        int64_t steps, int64_t write) {
+TF_INLINE Vec<T> load_pieces(const T* from, int64_t gap) {
+#if defined(TF_SIMD_AVX512)
+  const auto piece = [&](int64_t i) TF_ALWAYS_INLINE {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * gap));
+  };
+  __m512i v = _mm512_castsi128_si512(piece(0));
+  v = _mm512_maskz_inserti32x4(__mmask16(-1), v, piece(1), 1);
+  v = _mm512_maskz_inserti32x4(__mmask16(-1), v, piece(2), 2);
+  v = _mm512_maskz_inserti32x4(__mmask16(-1), v, piece(3), 3);
+  return bit_cast<T>(I64((I64::Raw)v));
+#elif defined(TF_SIMD_AVX2)
+  const auto piece = [&](int64_t i) TF_ALWAYS_INLINE {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * gap));
+  };
+  const __m256i v = _mm256_inserti128_si256(_mm256_castsi128_si256(piece(0)), piece(1), 1);
+  return bit_cast<T>(I64((I64::Raw)v));
+#else
+  static_assert(kVectorBytes == 16);
+  (void)gap;
+  return load(from);
+#endif
+}
+
+// A square of kW columns × kW steps of k, contiguous along k, into rows of `to`. Loading by
+// pieces of 16 bytes puts elements into their lanes for free; exchanges within lanes remain.
+template <class T>
+inline void pack_square(T* to, int64_t ld, const T* from, int64_t col) {
   using V = Vec<T>;
-  constexpr int kW = V::kWidth;
-  V r[kW];
-  unroll<kW>([&](auto i) TF_ALWAYS_INLINE {
-    r[i] = i < cols ? (steps == kW ? load(from + i * col) : load_n(from + i * col, steps))
-                    : V(T(0));
-  });
-  transpose(r);
-  unroll<kW>([&](auto i) TF_ALWAYS_INLINE {
-    if (i < steps) {
-      if (write == kW) {
-        store(to + i * ld, r[i]);
-      } else {
-        store_n(to + i * ld, r[i], write);
-      }
-    }
+  constexpr int kPiece = 16 / int(sizeof(T));
+  unroll<V::kWidth / kPiece>([&](auto group) TF_ALWAYS_INLINE {
+    V r[kPiece];
+    unroll<kPiece>([&](auto i) TF_ALWAYS_INLINE {
+      r[i] = load_pieces(from + i * col + group * kPiece, kPiece * col);
+    });
+    transpose<T, 1, kPiece>(r);
+    unroll<kPiece>([&](auto i) TF_ALWAYS_INLINE {
+      store(to + (group * kPiece + i) * ld, r[i]);
+    });
   });
 }
 
-// to[p * ld + j] = from[p * step + j * col] for p < k, j < n; columns n … ld of `to` become 0.
-// Writes up to one vector past the end of `to`.
+// The same for squares at the edges: `cols` and `steps` of it exist.
+template <class T>
+inline void pack_corner(T* to, int64_t ld, const T* from, int64_t col, int64_t cols,
+                        int64_t steps) {
+  using V = Vec<T>;
+  V r[V::kWidth];
+  unroll<V::kWidth>([&](auto i) TF_ALWAYS_INLINE {
+    r[i] = i < cols ? load_n(from + i * col, steps) : V(T(0));
+  });
+  transpose(r);
+  unroll<V::kWidth>([&](auto i) TF_ALWAYS_INLINE {
+    if (i < steps) store(to + i * ld, r[i]);
+  });
+}
+
+// to[p * ld + j] = from[p * step + j * col] for p < k, j < n; columns n … ld become 0. ld is a
+// multiple of the vector width.
 template <class T>
 void pack(T* to, int64_t ld, const T* from, int64_t step, int64_t col, int64_t k, int64_t n) {
   using V = Vec<T>;
   constexpr int64_t kW = V::kWidth;
   for (int64_t j = 0; j < ld; j += kW) {
     const int64_t cols = n - j < kW ? n - j : kW;
-    // Rows shorter than a vector are written whole: the next row overwrites the excess.
-    const int64_t write = ld < kW || ld - j >= kW ? kW : ld - j;
     const T* source = from + j * col;
     T* out = to + j;
     if (cols <= 0) {
-      for (int64_t p = 0; p < k; ++p) store_n(out + p * ld, V(T(0)), write);
-    } else if (col == 1 && cols == kW && write == kW) {
+      for (int64_t p = 0; p < k; ++p) store(out + p * ld, V(T(0)));
+    } else if (col == 1 && cols == kW) {
       for (int64_t p = 0; p < k; ++p) store(out + p * ld, load(source + p * step));
     } else if (col == 1) {
-      for (int64_t p = 0; p < k; ++p) store_n(out + p * ld, load_n(source + p * step, cols), write);
+      for (int64_t p = 0; p < k; ++p) store(out + p * ld, load_n(source + p * step, cols));
     } else if (step == 1) {
-      for (int64_t p = 0; p < k; p += kW) {
-        pack_square(out + p * ld, ld, source + p, col, cols, k - p < kW ? k - p : kW, write);
+      int64_t p = 0;
+      for (; cols == kW && p + kW <= k; p += kW) {
+        pack_square(out + p * ld, ld, source + p, col);
+      }
+      for (; p < k; p += kW) {
+        pack_corner(out + p * ld, ld, source + p, col, cols, k - p < kW ? k - p : kW);
       }
     } else {
       T row[kW] = {};
       for (int64_t p = 0; p < k; ++p) {
         for (int64_t i = 0; i < cols; ++i) row[i] = source[p * step + i * col];
-        store_n(out + p * ld, load(row), write);
+        store(out + p * ld, load(row));
       }
     }
   }

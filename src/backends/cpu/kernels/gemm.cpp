@@ -9,7 +9,7 @@ namespace tf::cpu::TF_ISA {
 namespace {
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Piece i of [0, n) cut into `pieces` of nearly equal length.
 inline int64_t cut(int64_t n, int64_t pieces, int64_t i) {
@@ -22,23 +22,51 @@ inline int64_t cut(int64_t n, int64_t pieces, int64_t i) {
 template <class T>
 constexpr int64_t kSteps = 65536 / (kPanelWidth<T> * int64_t(sizeof(T)));
 
-// Rows of A in micro-panels: tile by tile, each (k, rows).
+// [0, m) in register tiles of nearly equal height.
+struct Rows {
+  int64_t tiles, height, higher;
+  Rows(int64_t m, int64_t most)
+      : tiles(ceil_div(m, most)), height(m / tiles), higher(m % tiles) {}
+  int64_t size(int64_t i) const { return height + (i < higher); }
+};
+
+// A step of k of a packed micro-panel of A: whole vectors, so that no store crosses a line.
 template <class T>
-void pack_rows(T* to, const Gemm<T>& g, const T* a, int64_t k, int64_t tiles) {
-  for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t row = cut(g.m, tiles, i), rows = cut(g.m, tiles, i + 1) - row;
-    pack(to + row * k, rows, a + row * g.a_row, g.a_col, g.a_row, k, rows);
+constexpr int64_t kPackedRows = ceil_div(kMaxRows<kPanel>, Vec<T>::kWidth) * Vec<T>::kWidth;
+
+// Rows of A in micro-panels: tile by tile, each (k, kPackedRows). Some steps of k at a time for
+// all tiles, so that a column-major A is read along its columns and each page is visited once.
+template <class T>
+void pack_rows(T* to, const Gemm<T>& g, const T* a, int64_t k, const Rows& rows) {
+  constexpr int64_t kChunk = 32;
+  for (int64_t p = 0; p < k; p += kChunk) {
+    for (int64_t i = 0, row = 0; i < rows.tiles; row += rows.size(i++)) {
+      pack(to + (i * k + p) * kPackedRows<T>, kPackedRows<T>, a + row * g.a_row + p * g.a_col,
+           g.a_col, g.a_row, smaller(kChunk, k - p), rows.size(i));
+    }
   }
 }
 
-// Packing A costs about an eighth of a multiply-add per element; it pays where A is read for
-// several panels of B, all the more where it lies badly: rows that fall into the same cache
-// sets, columns each on its own page.
+// Packing pays where A is read for enough panels of B. Transposing a row-major A costs a quarter
+// of a cycle per element, which meets n / 32 cycles of multiply-adds; copying a column-major one
+// costs less and saves a page per step of k.
 template <class T>
 bool worth_packing_a(const Gemm<T>& g) {
   if (g.m == 1) return false;
   if (g.a_row != 1 && g.a_col != 1) return true;
-  return g.m >= kMaxRows<kPanel> && g.n >= 4 * kPanelWidth<T>;
+  if (g.m < kMaxRows<kPanel> || g.k < 32) return false;
+  const bool far = g.a_col * int64_t(sizeof(T)) >= 1024;
+  return g.n >= (g.a_row == 1 && far ? 2 : 4) * kPanelWidth<T>;
+}
+
+// Asks for piece i of `pieces` of the rows of a panel that will be packed next: its lines lie
+// on different pages, which the hardware does not foresee.
+template <class T>
+void prefetch_rows(const T* b, int64_t step, int64_t k, int64_t i, int64_t pieces) {
+  for (int64_t p = i * k / pieces; p < (i + 1) * k / pieces; ++p) {
+    __builtin_prefetch(b + p * step, 0, 2);
+    __builtin_prefetch(b + p * step + kPanelWidth<T> - 1, 0, 2);
+  }
 }
 
 // The whole product on this thread.
@@ -47,69 +75,82 @@ void gemm_serial(const Gemm<T>& g) {
   if (g.m <= 0 || g.n <= 0) return;
   constexpr int64_t kW = Vec<T>::kWidth;
   constexpr int64_t kWidth = kPanelWidth<T>;
-  alignas(64) T panel[kSteps<T> * kWidth + kW];
+  constexpr int64_t kCapacity = kSteps<T> * kWidth;
+  alignas(64) T panel[kCapacity];
   T bias[kWidth];
 
-  const int64_t products = g.k > 0 && g.reduce > 0 ? g.reduce : 0;
-  const int64_t blocks = products ? ceil_div(g.k, kSteps<T>) : 1;
-  const int64_t step = ceil_div(ceil_div(g.k, blocks), kW) * kW;
-  // Few rows read B too seldom for a copy to pay.
+  const int64_t products = g.k > 0 ? g.reduce : 0;
+  // Few rows read B too seldom for a copy to pay. The sum over products then runs inside the
+  // register tile, unless a last panel of fewer columns has no room for all of them.
   const bool b_in_place = g.b_col == 1 && g.m <= 4 * kMaxRows<kPanel>;
+  const bool inner_sum = products > 1 && b_in_place && (g.a_row == 1 || g.a_col == 1) &&
+                         (g.n % kW == 0 || products * g.k * kWidth <= kCapacity);
+  const int64_t blocks = products > 0 && !inner_sum ? ceil_div(g.k, kSteps<T>) : 1;
+  const int64_t step = ceil_div(ceil_div(g.k, blocks), kW) * kW;
 
-  const size_t packed_bytes = size_t(g.m * step + kW) * sizeof(T);
-  T* packed_a = products && worth_packing_a(g)
+  const size_t packed_bytes =
+      size_t(ceil_div(g.m, kMaxRows<kPanel>) * kPackedRows<T> * step) * sizeof(T);
+  T* packed_a = products > 0 && !inner_sum && worth_packing_a(g)
                     ? static_cast<T*>(host->host_alloc(packed_bytes))
                     : nullptr;
   const Layout layout = !packed_a && g.a_col == 1 ? Layout::kRowMajor : Layout::kColumnMajor;
   // Tiles of one row take any strides: the way without memory for packing.
   const bool any_height = packed_a || g.a_row == 1 || g.a_col == 1;
-  const int64_t tiles = any_height ? ceil_div(g.m, kMaxRows<kPanel>) : g.m;
+  const Rows rows(g.m, any_height ? kMaxRows<kPanel> : 1);
   const bool relu = g.activation == TINYFIN_ACTIVATION_RELU;
 
   Tile<T> t;
   t.a_row = g.a_row;
-  t.a_col = g.a_col;
+  t.a_col = packed_a ? kPackedRows<T> : g.a_col;
+  t.a_step = g.a_step;
+  t.b_step = g.b_step;
   t.ldc = g.ldc;
-  t.reduce = products ? 1 : 0;
-  t.a_step = t.b_step = 0;
-  for (int64_t r = 0; r == 0 || r < products; ++r) {
-    for (int64_t p = 0; p == 0 || p < g.k; p += step) {
-      const bool last = r + 1 >= products && p + step >= g.k;
-      t.k = smaller(step, g.k - p);
-      t.load_c = r > 0 || p > 0 || g.accumulate;
-      t.floor = last && relu ? T(0) : -T(INFINITY);
-      const T* a = g.a + r * g.a_step + p * g.a_col;
-      const T* b = g.b + r * g.b_step + p * g.b_row;
-      if (packed_a) pack_rows(packed_a, g, a, t.k, tiles);
-      for (int64_t j = 0; j < g.n; j += kWidth) {
-        const int64_t columns = smaller(kWidth, g.n - j);
-        const int vectors = columns > kW ? kPanel : 1;
-        t.tail = columns - (vectors - 1) * kW;
-        t.bias = nullptr;
-        if (last && g.bias) {
-          t.bias = g.bias + j;
-          if (g.bias_step != 1) {
-            for (int64_t i = 0; i < columns; ++i) bias[i] = g.bias[(j + i) * g.bias_step];
-            t.bias = bias;
-          }
-        }
-        t.b_row = g.b_row;
-        const T* b_panel = b + j * g.b_col;
-        if (products && !(b_in_place && t.tail == kW)) {
-          t.b_row = vectors * kW;
-          pack(panel, t.b_row, b_panel, g.b_row, g.b_col, t.k, columns);
-          b_panel = panel;
-        }
-        const TileFn<T>* run = tiles_for<T>(vectors, layout);
-        for (int64_t i = 0; i < tiles; ++i) {
-          const int64_t row = cut(g.m, tiles, i), rows = cut(g.m, tiles, i + 1) - row;
-          if (packed_a) t.a_col = rows;
-          T* c = g.c + row * g.ldc + j;
-          run[rows - 1](t, packed_a ? packed_a + row * t.k : a + row * g.a_row, b_panel, c);
-          if (last && !relu) activate(g.activation, c, g.ldc, rows, columns);
+  t.reduce = products <= 0 ? 0 : inner_sum ? products : 1;
+  const int64_t passes = inner_sum || products <= 0 ? 1 : products;
+  for (int64_t pass = 0; pass < passes * blocks; ++pass) {
+    const int64_t r = pass / blocks, p = pass % blocks * step;
+    const bool last = pass + 1 == passes * blocks;
+    t.k = smaller(step, g.k - p);
+    t.load_c = pass > 0 || g.accumulate;
+    t.floor = last && relu ? T(0) : -T(INFINITY);
+    const T* a = g.a + r * g.a_step + p * g.a_col;
+    const T* b = g.b + r * g.b_step + p * g.b_row;
+    if (packed_a) pack_rows(packed_a, g, a, t.k, rows);
+    for (int64_t j = 0; j < g.n; j += kWidth) {
+      const int64_t columns = smaller(kWidth, g.n - j);
+      const int vectors = columns > kW ? kPanel : 1;
+      t.tail = columns - (vectors - 1) * kW;
+      t.bias = nullptr;
+      if (last && g.bias) {
+        t.bias = g.bias + j;
+        if (g.bias_step != 1) {
+          for (int64_t i = 0; i < columns; ++i) bias[i] = g.bias[(j + i) * g.bias_step];
+          t.bias = bias;
         }
       }
-      if (!products) break;
+      const T* b_panel = b + j * g.b_col;
+      t.b_row = g.b_row;
+      t.b_step = g.b_step;
+      const bool copied = t.reduce > 0 && !(b_in_place && t.tail == kW);
+      if (copied) {
+        t.b_row = vectors * kW;
+        t.b_step = t.k * t.b_row;
+        for (int64_t i = 0; i < t.reduce; ++i) {
+          pack(panel + i * t.b_step, t.b_row, b_panel + i * g.b_step, g.b_row, g.b_col, t.k,
+               columns);
+        }
+        b_panel = panel;
+      }
+      const bool ahead = copied && g.b_col == 1 && j + 2 * kWidth <= g.n && rows.tiles > 2;
+      const TileFn<T>* run = tiles_for<T>(vectors, layout);
+      for (int64_t i = 0, row = 0; i < rows.tiles; row += rows.size(i++)) {
+        const int64_t height = rows.size(i);
+        if (ahead) prefetch_rows(b + j + kWidth, g.b_row, t.k, i, rows.tiles);
+        const T* a_tile = packed_a ? packed_a + i * t.k * kPackedRows<T> : a + row * g.a_row;
+        T* c = g.c + row * g.ldc + j;
+        run[height - 1](t, a_tile, b_panel, c);
+        if (last && !relu) activate(g.activation, c, g.ldc, height, columns);
+      }
     }
   }
   if (packed_a) host->host_free(packed_a, packed_bytes);
@@ -137,7 +178,8 @@ Grid make_grid(const Gemm<T>& g) {
     return pieces < 8 && work >= kSmall * double(2 * pieces);
   };
   while (wants_more() && grid.columns < panels) grid.columns = smaller(2 * grid.columns, panels);
-  while (wants_more() && g.m / grid.rows >= 2 * kMaxRows<kPanel>) grid.rows *= 2;
+  const int64_t lowest = (g.b_col == 1 ? 4 : 10) * kMaxRows<kPanel>;
+  while (wants_more() && g.m / grid.rows >= 2 * lowest) grid.rows *= 2;
   return grid;
 }
 
