@@ -254,6 +254,37 @@ TINYFIN_API tf_status tf_zeros_like(const tf_tensor *x, tf_tensor **out);
  * @since 0.1 */
 TINYFIN_API tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out);
 
+/* A tensor of one value with x's shape, dtype, device and order of strides.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_full_like(const tf_tensor *x, double value, tf_tensor **out);
+
+/* A tensor of x's shape, dtype, device and order of strides that holds whatever the memory held.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_empty_like(const tf_tensor *x, tf_tensor **out);
+
+/* start, start + step, … up to but without stop.
+ * dtype: int64 where not given and start and
+ * step are whole numbers, else float32.
+ * Errors: argument if step is 0 or a number is not finite.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_arange(double start, double stop, double step, tf_dtype dtype,
+                                const tf_device *device, tf_tensor **out);
+
+/* Numbers at equal distances from start to stop, both included.
+ * dtype: float32 where not
+ * given.
+ * Errors: argument if steps is negative or the dtype is no float.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_linspace(double start, double stop, int64_t steps, tf_dtype dtype,
+                                  const tf_device *device, tf_tensor **out);
+
+/* The matrix (n, m) with ones on the main diagonal; square without m.
+ * dtype: float32 where
+ * not given.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_eye(int64_t n, const int64_t *m, tf_dtype dtype, const tf_device *device,
+                             tf_tensor **out);
+
 /* Overwrites every element of x with one value.
  * @since 0.1 */
 TINYFIN_API tf_status tf_fill_(tf_tensor *x, double value);
@@ -273,18 +304,82 @@ TINYFIN_API tf_status tf_pad(const tf_tensor *x, const int64_t *pad, int64_t n_p
 TINYFIN_API tf_status tf_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value,
                                tf_tensor **out);
 
+/* Elements named by arrays of integers --------------------------------------------------------- */
+
+/* For each element of index, x at that position along dim and the element's own elsewhere.
+ * index: integers, as many dimensions as x. Errors: index where one is out of range.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_gather(const tf_tensor *x, int64_t dim, const tf_tensor *index,
+                                tf_tensor **out);
+
+/* x with each element of source added at index's position along dim and the element's own
+ * elsewhere; several for one place are added in row-major order.
+ * source: at least index's shape.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_scatter_add(const tf_tensor *x, int64_t dim, const tf_tensor *index,
+                                     const tf_tensor *source, tf_tensor **out);
+
+/* The parts of x that a one-dimensional index names along dim, in its order.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_index_select(const tf_tensor *x, int64_t dim, const tf_tensor *index,
+                                      tf_tensor **out);
+
+/* x at indices along dim; the other dimensions broadcast.
+ * Without dim: of x flattened.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_take_along_dim(const tf_tensor *x, const tf_tensor *indices,
+                                        const int64_t *dim, tf_tensor **out);
+
+/* Rows of a table: indices of any shape, each replaced by weight[index].
+ * The gradient adds
+ * up where an index occurs several times, in row-major order.
+ * indices: integers, or floats that hold whole numbers. Errors: index if one is out of range.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_embedding(const tf_tensor *weight, const tf_tensor *indices,
+                                   tf_tensor **out);
+
+/* embedding, under the name it has as a method of the table.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_lookup(const tf_tensor *weight, const tf_tensor *indices, tf_tensor **out);
+
+/* int64 (…, num_classes): 1 at the index, 0 elsewhere.
+ * indices: integers, or floats that hold whole numbers, 0 … num_classes - 1.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_one_hot(const tf_tensor *indices, int64_t num_classes, tf_tensor **out);
+
+/* Indexing by NumPy's rules -------------------------------------------------------------------- */
+
+/* x[…] by NumPy's rules.
+ * A view for integers, slices, new dimensions and the ellipsis, a
+ * copy where masks or integer arrays take part.
+ * spec: four numbers (kind, a, b, c) for each item: 0 integer a; 1 slice from a to b by c,
+ * INT64_MIN for what is not given; 2 new dimension; 3 ellipsis; 4 arrays[a], bool or integers.
+ * Errors: index if there are too many items or one is out of range.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_getitem(const tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                                 const tf_tensor *const *arrays, int64_t n_arrays, tf_tensor **out);
+
+/* x[…] = value by NumPy's rules; spec as for getitem.
+ * Of several values for one element the
+ * last stays.
+ * Errors: shape if value does not broadcast to the part; index as for getitem.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_setitem_(tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                                  const tf_tensor *const *arrays, int64_t n_arrays,
+                                  const tf_tensor *value);
+
 /* Joining tensors along a dimension, and taking them apart again ------------------------------- */
 
 /* Tensors one behind the other along a dimension; their dtypes promote.
  * Errors: shape if sizes of other dimensions differ; argument if there are no tensors.
  * @since 0.1 */
-TINYFIN_API tf_status tf_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim,
+TINYFIN_API tf_status tf_concat(const tf_tensor *const *xs, int64_t n_xs, int64_t dim,
                                 tf_tensor **out);
 
 /* Tensors of one shape along a new dimension before place dim; their dtypes promote.
  * Errors: shape if the shapes differ; argument if there are no tensors.
  * @since 0.1 */
-TINYFIN_API tf_status tf_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim,
+TINYFIN_API tf_status tf_stack(const tf_tensor *const *xs, int64_t n_xs, int64_t dim,
                                tf_tensor **out);
 
 /* Views of equal parts along a dimension.
@@ -335,6 +430,76 @@ TINYFIN_API tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor
  * @since 0.1 */
 TINYFIN_API tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
                                 tf_activation activation, tf_tensor **out);
+
+/* Masks ---------------------------------------------------------------------------------------- */
+
+/* How many elements are not zero (NaN is not), int64 without dimensions.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_count_nonzero(const tf_tensor *x, tf_tensor **out);
+
+/* Indices of the elements that are not zero, in row-major order: int64 (count, ndim).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_nonzero(const tf_tensor *x, tf_tensor **out);
+
+/* The elements of x where mask is true, in row-major order; the two broadcast.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor **out);
+
+/* x (…, rows, columns) with zeros above a diagonal: 0 the main one, positive ones above it.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
+
+/* x (…, rows, columns) with zeros below a diagonal: 0 the main one, positive ones above it.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
+
+/* Random numbers ------------------------------------------------------------------------------- */
+
+/* Numbers evenly distributed in [0, 1).
+ * dtype: float32 where not given.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_rand(const int64_t *size, int64_t n_size, tf_dtype dtype,
+                              const tf_device *device, tf_tensor **out);
+
+/* Normally distributed numbers of mean mu and standard deviation sigma (Box and Muller, A note on
+ * the generation of random normal deviates, 1958).
+ * The same bits on every processor.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_randn(const int64_t *size, int64_t n_size, double mu, double sigma,
+                               tf_dtype dtype, const tf_device *device, tf_tensor **out);
+
+/* Integers evenly distributed in low … high - 1.
+ * dtype: int64 where not given.
+ * Errors: argument if there is no such integer.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_randint(int64_t low, int64_t high, const int64_t *size, int64_t n_size,
+                                 tf_dtype dtype, const tf_device *device, tf_tensor **out);
+
+/* 1 with probability p, else 0.
+ * dtype: float32 where not given.
+ * Errors: argument if p lies outside 0 to 1.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_bernoulli(double p, const int64_t *size, int64_t n_size, tf_dtype dtype,
+                                   const tf_device *device, tf_tensor **out);
+
+/* 0 … n - 1 in random order, int64 (Durstenfeld's shuffle, CACM 7, 1964).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_randperm(int64_t n, const tf_device *device, tf_tensor **out);
+
+/* Overwrites x with numbers evenly distributed in [low, high).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_uniform_(tf_tensor *x, double low, double high);
+
+/* Overwrites x with normally distributed numbers of mean mu and standard deviation sigma.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_normal_(tf_tensor *x, double mu, double sigma);
+
+/* While training each element is 0 with probability p, else x / (1 - p) (Srivastava et al., JMLR
+ * 15, 2014); otherwise x itself.
+ * No mask is stored: the gradient draws it again.
+ * Errors: argument if p lies outside 0 to 1.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor **out);
 
 /* Reductions over dimensions ------------------------------------------------------------------- */
 

@@ -396,6 +396,52 @@ tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out) {
   });
 }
 
+tf_status tf_full_like(const tf_tensor *x, double value, tf_tensor **out) {
+  return guard("full_like", [&] {
+    out_slot(out);
+    *out = tf::full_like(Borrowed(x, "x"), value).detach_ref();
+  });
+}
+
+tf_status tf_empty_like(const tf_tensor *x, tf_tensor **out) {
+  return guard("empty_like", [&] {
+    out_slot(out);
+    *out = tf::empty_like(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_arange(double start, double stop, double step, tf_dtype dtype, const tf_device *device,
+                    tf_tensor **out) {
+  return guard("arange", [&] {
+    out_slot(out);
+    *out = tf::arange(start,
+                      stop,
+                      step,
+                      dtype_from(dtype),
+                      device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_linspace(double start, double stop, int64_t steps, tf_dtype dtype,
+                      const tf_device *device, tf_tensor **out) {
+  return guard("linspace", [&] {
+    out_slot(out);
+    *out = tf::linspace(start,
+                        stop,
+                        steps,
+                        dtype_from(dtype),
+                        device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_eye(int64_t n, const int64_t *m, tf_dtype dtype, const tf_device *device,
+                 tf_tensor **out) {
+  return guard("eye", [&] {
+    out_slot(out);
+    *out = tf::eye(n, optional(m), dtype_from(dtype), device_or_default(device)).detach_ref();
+  });
+}
+
 tf_status tf_fill_(tf_tensor *x, double value) {
   return guard("fill_", [&] {
     tf::fill_(Borrowed(x, "x"), value);
@@ -419,20 +465,99 @@ tf_status tf_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double valu
   });
 }
 
-// Joining tensors along a dimension, and taking them apart again
+// Elements named by arrays of integers
 
-tf_status tf_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim,
-                    tf_tensor **out) {
-  return guard("concat", [&] {
+tf_status tf_gather(const tf_tensor *x, int64_t dim, const tf_tensor *index, tf_tensor **out) {
+  return guard("gather", [&] {
     out_slot(out);
-    *out = tf::concat(borrow_list(tensors, n_tensors, "tensors"), dim).detach_ref();
+    *out = tf::gather(Borrowed(x, "x"), dim, Borrowed(index, "index")).detach_ref();
   });
 }
 
-tf_status tf_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim, tf_tensor **out) {
+tf_status tf_scatter_add(const tf_tensor *x, int64_t dim, const tf_tensor *index,
+                         const tf_tensor *source, tf_tensor **out) {
+  return guard("scatter_add", [&] {
+    out_slot(out);
+    *out = tf::scatter_add(Borrowed(x, "x"),
+                           dim,
+                           Borrowed(index, "index"),
+                           Borrowed(source, "source")).detach_ref();
+  });
+}
+
+tf_status tf_index_select(const tf_tensor *x, int64_t dim, const tf_tensor *index, tf_tensor **out) {
+  return guard("index_select", [&] {
+    out_slot(out);
+    *out = tf::index_select(Borrowed(x, "x"), dim, Borrowed(index, "index")).detach_ref();
+  });
+}
+
+tf_status tf_take_along_dim(const tf_tensor *x, const tf_tensor *indices, const int64_t *dim,
+                            tf_tensor **out) {
+  return guard("take_along_dim", [&] {
+    out_slot(out);
+    *out = tf::take_along_dim(Borrowed(x, "x"),
+                              Borrowed(indices, "indices"),
+                              optional(dim)).detach_ref();
+  });
+}
+
+tf_status tf_embedding(const tf_tensor *weight, const tf_tensor *indices, tf_tensor **out) {
+  return guard("embedding", [&] {
+    out_slot(out);
+    *out = tf::embedding(Borrowed(weight, "weight"), Borrowed(indices, "indices")).detach_ref();
+  });
+}
+
+tf_status tf_lookup(const tf_tensor *weight, const tf_tensor *indices, tf_tensor **out) {
+  return guard("lookup", [&] {
+    out_slot(out);
+    *out = tf::lookup(Borrowed(weight, "weight"), Borrowed(indices, "indices")).detach_ref();
+  });
+}
+
+tf_status tf_one_hot(const tf_tensor *indices, int64_t num_classes, tf_tensor **out) {
+  return guard("one_hot", [&] {
+    out_slot(out);
+    *out = tf::one_hot(Borrowed(indices, "indices"), num_classes).detach_ref();
+  });
+}
+
+// Indexing by NumPy's rules
+
+tf_status tf_getitem(const tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                     const tf_tensor *const *arrays, int64_t n_arrays, tf_tensor **out) {
+  return guard("getitem", [&] {
+    out_slot(out);
+    *out = tf::getitem(Borrowed(x, "x"),
+                       int_list(spec, n_spec, "spec"),
+                       borrow_list(arrays, n_arrays, "arrays", true)).detach_ref();
+  });
+}
+
+tf_status tf_setitem_(tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                      const tf_tensor *const *arrays, int64_t n_arrays, const tf_tensor *value) {
+  return guard("setitem_", [&] {
+    tf::setitem_(Borrowed(x, "x"),
+                 int_list(spec, n_spec, "spec"),
+                 borrow_list(arrays, n_arrays, "arrays", true),
+                 Borrowed(value, "value"));
+  });
+}
+
+// Joining tensors along a dimension, and taking them apart again
+
+tf_status tf_concat(const tf_tensor *const *xs, int64_t n_xs, int64_t dim, tf_tensor **out) {
+  return guard("concat", [&] {
+    out_slot(out);
+    *out = tf::concat(borrow_list(xs, n_xs, "xs"), dim).detach_ref();
+  });
+}
+
+tf_status tf_stack(const tf_tensor *const *xs, int64_t n_xs, int64_t dim, tf_tensor **out) {
   return guard("stack", [&] {
     out_slot(out);
-    *out = tf::stack(borrow_list(tensors, n_tensors, "tensors"), dim).detach_ref();
+    *out = tf::stack(borrow_list(xs, n_xs, "xs"), dim).detach_ref();
   });
 }
 
@@ -490,6 +615,116 @@ tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor
                       Borrowed(weight, "weight"),
                       Borrowed(bias),
                       activation).detach_ref();
+  });
+}
+
+// Masks
+
+tf_status tf_count_nonzero(const tf_tensor *x, tf_tensor **out) {
+  return guard("count_nonzero", [&] {
+    out_slot(out);
+    *out = tf::count_nonzero(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_nonzero(const tf_tensor *x, tf_tensor **out) {
+  return guard("nonzero", [&] {
+    out_slot(out);
+    *out = tf::nonzero(Borrowed(x, "x")).detach_ref();
+  });
+}
+
+tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor **out) {
+  return guard("masked_select", [&] {
+    out_slot(out);
+    *out = tf::masked_select(Borrowed(x, "x"), Borrowed(mask, "mask")).detach_ref();
+  });
+}
+
+tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **out) {
+  return guard("tril", [&] {
+    out_slot(out);
+    *out = tf::tril(Borrowed(x, "x"), diagonal).detach_ref();
+  });
+}
+
+tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out) {
+  return guard("triu", [&] {
+    out_slot(out);
+    *out = tf::triu(Borrowed(x, "x"), diagonal).detach_ref();
+  });
+}
+
+// Random numbers
+
+tf_status tf_rand(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device,
+                  tf_tensor **out) {
+  return guard("rand", [&] {
+    out_slot(out);
+    *out = tf::rand(int_list(size, n_size, "size"),
+                    dtype_from(dtype),
+                    device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_randn(const int64_t *size, int64_t n_size, double mu, double sigma, tf_dtype dtype,
+                   const tf_device *device, tf_tensor **out) {
+  return guard("randn", [&] {
+    out_slot(out);
+    *out = tf::randn(int_list(size, n_size, "size"),
+                     mu,
+                     sigma,
+                     dtype_from(dtype),
+                     device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_randint(int64_t low, int64_t high, const int64_t *size, int64_t n_size, tf_dtype dtype,
+                     const tf_device *device, tf_tensor **out) {
+  return guard("randint", [&] {
+    out_slot(out);
+    *out = tf::randint(low,
+                       high,
+                       int_list(size, n_size, "size"),
+                       dtype_from(dtype),
+                       device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_bernoulli(double p, const int64_t *size, int64_t n_size, tf_dtype dtype,
+                       const tf_device *device, tf_tensor **out) {
+  return guard("bernoulli", [&] {
+    out_slot(out);
+    *out = tf::bernoulli(p,
+                         int_list(size, n_size, "size"),
+                         dtype_from(dtype),
+                         device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_randperm(int64_t n, const tf_device *device, tf_tensor **out) {
+  return guard("randperm", [&] {
+    out_slot(out);
+    *out = tf::randperm(n, device_or_default(device)).detach_ref();
+  });
+}
+
+tf_status tf_uniform_(tf_tensor *x, double low, double high) {
+  return guard("uniform_", [&] {
+    tf::uniform_(Borrowed(x, "x"), low, high);
+  });
+}
+
+tf_status tf_normal_(tf_tensor *x, double mu, double sigma) {
+  return guard("normal_", [&] {
+    tf::normal_(Borrowed(x, "x"), mu, sigma);
+  });
+}
+
+tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor **out) {
+  return guard("dropout", [&] {
+    out_slot(out);
+    *out = tf::dropout(Borrowed(x, "x"), p, training != 0).detach_ref();
   });
 }
 

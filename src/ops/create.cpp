@@ -9,6 +9,21 @@ namespace tf {
 namespace {
 
 const Primitive fill_p{{.name = "fill", .signature = "; int value, float value"}};
+// Element i: start + i * step, in integers or floats as the dtype asks.
+const Primitive arange_p{{.name = "arange",
+                          .signature = "; int start, int step, float start, float step"}};
+
+bool is_whole(double v) { return std::trunc(v) == v && v >= -0x1p63 && v < 0x1p63; }
+
+Tensor ramp(double start, double step, int64_t n, DType dtype, Device& device) {
+  TF_CHECK(!is_bool(dtype), TINYFIN_ERROR_DTYPE, "received bool; expected a dtype of numbers");
+  TF_CHECK(is_float(dtype) || (is_whole(start) && is_whole(step)), TINYFIN_ERROR_ARGUMENT,
+           "received start ", start, " and step ", step, " for ", name_of(dtype),
+           "; expected whole numbers, or a float dtype");
+  const int64_t first = is_float(dtype) ? 0 : int64_t(start);
+  const int64_t each = is_float(dtype) ? 0 : int64_t(step);
+  return run(arange_p, {}, Attrs(first, each, start, step), meta_of_shape({n}, dtype, device));
+}
 
 Device& on(Device* device) { return device ? *device : default_device(); }
 
@@ -82,6 +97,82 @@ Tensor zeros_like(const Tensor& x) {
 //@ python: private
 //@ doc: Ones of x's shape, dtype, device and order of strides.
 Tensor ones_like(const Tensor& x) { return run(fill_p, {}, Attrs(int64_t{1}, 1.0), meta_like(x)); }
+
+//@op full_like(Tensor x, float value) -> Tensor
+//@ since: 0.1
+//@ grad: no, the result does not depend on the values of x
+//@ python: private
+//@ doc: A tensor of one value with x's shape, dtype, device and order of strides.
+Tensor full_like(const Tensor& x, double value) {
+  Tensor out = empty(meta_like(x));
+  NoGrad no_grad;
+  fill_(out, value);
+  return out;
+}
+
+//@op empty_like(Tensor x) -> Tensor
+//@ since: 0.1
+//@ grad: no, the result does not depend on the values of x
+//@ python: private
+//@ doc: A tensor of x's shape, dtype, device and order of strides that holds whatever the memory
+//@   held.
+Tensor empty_like(const Tensor& x) { return empty(meta_like(x)); }
+
+//@op arange(float start, float stop, float step=1, dtype dtype=None, device device=None) -> Tensor
+//@ since: 0.1
+//@ grad: no, it has no tensor arguments
+//@ python: private
+//@ doc: start, start + step, … up to but without stop. dtype: int64 where not given and start and
+//@   step are whole numbers, else float32.
+//@   Errors: argument if step is 0 or a number is not finite.
+Tensor arange(double start, double stop, double step, DType dtype, Device* device) {
+  TF_CHECK(std::isfinite(start) && std::isfinite(stop) && std::isfinite(step) && step != 0,
+           TINYFIN_ERROR_ARGUMENT, "received start ", start, ", stop ", stop, ", step ", step,
+           "; expected finite numbers and a step other than 0");
+  if (dtype == DType::none)
+    dtype = is_whole(start) && is_whole(step) && is_whole(stop) ? DType::i64 : DType::f32;
+  const double count = std::ceil((stop - start) / step);
+  TF_CHECK(count < 0x1p60, TINYFIN_ERROR_SHAPE, "received a range of ", count,
+           " elements; expected fewer than 2^60");
+  return ramp(start, step, count > 0 ? int64_t(count) : 0, dtype, on(device));
+}
+
+//@op linspace(float start, float stop, int steps, dtype dtype=None, device device=None) -> Tensor
+//@ since: 0.1
+//@ grad: no, it has no tensor arguments
+//@ python: private
+//@ doc: Numbers at equal distances from start to stop, both included. dtype: float32 where not
+//@   given.
+//@   Errors: argument if steps is negative or the dtype is no float.
+Tensor linspace(double start, double stop, int64_t steps, DType dtype, Device* device) {
+  const DType type = default_float(dtype);
+  TF_CHECK(steps >= 0 && is_float(type), TINYFIN_ERROR_ARGUMENT, "received ", steps,
+           " steps of ", name_of(type), "; expected at least 0 of a float dtype");
+  Tensor out = ramp(start, steps > 1 ? (stop - start) / double(steps - 1) : 0.0, steps, type,
+                    on(device));
+  if (steps > 1) {  // exactly, whatever rounding did on the way
+    NoGrad no_grad;
+    Tensor last = narrow(out, 0, steps - 1, 1);
+    fill_(last, stop);
+  }
+  return out;
+}
+
+//@op eye(int n, int? m=None, dtype dtype=None, device device=None) -> Tensor
+//@ since: 0.1
+//@ grad: no, it has no tensor arguments
+//@ python: private
+//@ doc: The matrix (n, m) with ones on the main diagonal; square without m. dtype: float32 where
+//@   not given.
+Tensor eye(int64_t n, std::optional<int64_t> m, DType dtype, Device* device) {
+  const int64_t columns = m.value_or(n);
+  Tensor out = full_scalar({n, columns}, int64_t{0}, default_float(dtype), on(device));
+  // The diagonal is a strided line through the same memory.
+  Tensor diagonal = alias(out, {n < columns ? n : columns}, {columns + 1}, 0);
+  NoGrad no_grad;
+  fill_(diagonal, 1);
+  return out;
+}
 
 //@op fill_(Tensor! x, float value)
 //@ since: 0.1

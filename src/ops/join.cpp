@@ -61,34 +61,34 @@ std::vector<Tensor> pieces(const Tensor& x, int dim, int64_t each, int64_t count
 
 }  // namespace
 
-//@op concat(Tensor[] tensors, int dim=0) -> Tensor
+//@op concat(Tensor[] xs, int dim=0) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: function alias(cat)
 //@ doc: Tensors one behind the other along a dimension; their dtypes promote.
 //@   Errors: shape if sizes of other dimensions differ; argument if there are no tensors.
-Tensor concat(std::span<const Tensor> tensors, int64_t dim) {
-  const std::vector<Tensor> xs = promote_all(tensors);
-  const int d = wrap_dim(dim, xs[0].ndim());
-  TF_CHECK(xs[0].ndim() > 0, TINYFIN_ERROR_SHAPE,
+Tensor concat(std::span<const Tensor> xs, int64_t dim) {
+  const std::vector<Tensor> list = promote_all(xs);
+  const int d = wrap_dim(dim, list[0].ndim());
+  TF_CHECK(list[0].ndim() > 0, TINYFIN_ERROR_SHAPE,
            "received scalars; expected tensors of at least one dimension; try stack");
-  return joined(xs, d);
+  return joined(list, d);
 }
 
-//@op stack(Tensor[] tensors, int dim=0) -> Tensor
+//@op stack(Tensor[] xs, int dim=0) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: function
 //@ doc: Tensors of one shape along a new dimension before place dim; their dtypes promote.
 //@   Errors: shape if the shapes differ; argument if there are no tensors.
-Tensor stack(std::span<const Tensor> tensors, int64_t dim) {
-  std::vector<Tensor> xs = promote_all(tensors);
-  const int d = wrap_dim(dim, xs[0].ndim() + 1);
-  for (const Tensor& x : xs)
-    TF_CHECK(x.shape() == xs[0].shape(), TINYFIN_ERROR_SHAPE, "received shapes ",
-             to_string(xs[0].shape()), " and ", to_string(x.shape()), "; expected equal shapes");
-  for (Tensor& x : xs) x = unsqueeze(x, d);
-  return joined(xs, d);
+Tensor stack(std::span<const Tensor> xs, int64_t dim) {
+  std::vector<Tensor> list = promote_all(xs);
+  const int d = wrap_dim(dim, list[0].ndim() + 1);
+  for (const Tensor& x : list)
+    TF_CHECK(x.shape() == list[0].shape(), TINYFIN_ERROR_SHAPE, "received shapes ",
+             to_string(list[0].shape()), " and ", to_string(x.shape()), "; expected equal shapes");
+  for (Tensor& x : list) x = unsqueeze(x, d);
+  return joined(list, d);
 }
 
 //@op split(Tensor x, int dim=0, int parts=2) -> Tensor[parts]

@@ -65,15 +65,37 @@ Tensor ones(IntList size, DType dtype = DType::none, Device* device = nullptr);
 Tensor full(IntList size, double value, DType dtype = DType::none, Device* device = nullptr);
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
+Tensor full_like(const Tensor& x, double value);
+Tensor empty_like(const Tensor& x);
+Tensor arange(double start, double stop, double step = 1, DType dtype = DType::none,
+              Device* device = nullptr);
+Tensor linspace(double start, double stop, int64_t steps, DType dtype = DType::none,
+                Device* device = nullptr);
+Tensor eye(int64_t n, std::optional<int64_t> m = std::nullopt, DType dtype = DType::none,
+           Device* device = nullptr);
 void fill_(Tensor& x, double value);
 
 // Parts of dimensions (src/ops/cut.cpp)
 Tensor pad(const Tensor& x, IntList pad, double value = 0);
 Tensor pad2d(const Tensor& x, int64_t pad_h, int64_t pad_w, double value = 0);
 
+// Elements named by arrays of integers (src/ops/gather.cpp)
+Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
+Tensor take_along_dim(const Tensor& x, const Tensor& indices,
+                      std::optional<int64_t> dim = std::nullopt);
+Tensor embedding(const Tensor& weight, const Tensor& indices);
+Tensor lookup(const Tensor& weight, const Tensor& indices);
+Tensor one_hot(const Tensor& indices, int64_t num_classes);
+
+// Indexing by NumPy's rules (src/ops/index.cpp)
+Tensor getitem(const Tensor& x, IntList spec, std::span<const Tensor> arrays);
+void setitem_(Tensor& x, IntList spec, std::span<const Tensor> arrays, const Tensor& value);
+
 // Joining tensors along a dimension, and taking them apart again (src/ops/join.cpp)
-Tensor concat(std::span<const Tensor> tensors, int64_t dim = 0);
-Tensor stack(std::span<const Tensor> tensors, int64_t dim = 0);
+Tensor concat(std::span<const Tensor> xs, int64_t dim = 0);
+Tensor stack(std::span<const Tensor> xs, int64_t dim = 0);
 std::vector<Tensor> split(const Tensor& x, int64_t dim = 0, int64_t parts = 2);
 std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
 
@@ -84,6 +106,25 @@ Tensor bmm(const Tensor& a, const Tensor& b);
 Tensor outer(const Tensor& a, const Tensor& b);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = Tensor(),
               tf_activation activation = TINYFIN_ACTIVATION_NONE);
+
+// Masks (src/ops/mask.cpp)
+Tensor count_nonzero(const Tensor& x);
+Tensor nonzero(const Tensor& x);
+Tensor masked_select(const Tensor& x, const Tensor& mask);
+Tensor tril(const Tensor& x, int64_t diagonal = 0);
+Tensor triu(const Tensor& x, int64_t diagonal = 0);
+
+// Random numbers (src/ops/random.cpp)
+Tensor rand(IntList size, DType dtype = DType::none, Device* device = nullptr);
+Tensor randn(IntList size, double mu = 0, double sigma = 1, DType dtype = DType::none,
+             Device* device = nullptr);
+Tensor randint(int64_t low, int64_t high, IntList size, DType dtype = DType::none,
+               Device* device = nullptr);
+Tensor bernoulli(double p, IntList size, DType dtype = DType::none, Device* device = nullptr);
+Tensor randperm(int64_t n, Device* device = nullptr);
+void uniform_(Tensor& x, double low = 0, double high = 1);
+void normal_(Tensor& x, double mu = 0, double sigma = 1);
+Tensor dropout(const Tensor& x, double p = 0.5, bool training = true);
 
 // Reductions over dimensions (src/ops/reduce.cpp)
 Tensor sum(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false,

@@ -278,11 +278,25 @@ tf_status tf_ones(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_
 tf_status tf_full(const int64_t *size, int64_t n_size, double value, tf_dtype dtype, const tf_device *device, tf_tensor **out);
 tf_status tf_zeros_like(const tf_tensor *x, tf_tensor **out);
 tf_status tf_ones_like(const tf_tensor *x, tf_tensor **out);
+tf_status tf_full_like(const tf_tensor *x, double value, tf_tensor **out);
+tf_status tf_empty_like(const tf_tensor *x, tf_tensor **out);
+tf_status tf_arange(double start, double stop, double step, tf_dtype dtype, const tf_device *device, tf_tensor **out);
+tf_status tf_linspace(double start, double stop, int64_t steps, tf_dtype dtype, const tf_device *device, tf_tensor **out);
+tf_status tf_eye(int64_t n, const int64_t *m, tf_dtype dtype, const tf_device *device, tf_tensor **out);
 tf_status tf_fill_(tf_tensor *x, double value);
 tf_status tf_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value, tf_tensor **out);
 tf_status tf_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value, tf_tensor **out);
-tf_status tf_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim, tf_tensor **out);
-tf_status tf_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim, tf_tensor **out);
+tf_status tf_gather(const tf_tensor *x, int64_t dim, const tf_tensor *index, tf_tensor **out);
+tf_status tf_scatter_add(const tf_tensor *x, int64_t dim, const tf_tensor *index, const tf_tensor *source, tf_tensor **out);
+tf_status tf_index_select(const tf_tensor *x, int64_t dim, const tf_tensor *index, tf_tensor **out);
+tf_status tf_take_along_dim(const tf_tensor *x, const tf_tensor *indices, const int64_t *dim, tf_tensor **out);
+tf_status tf_embedding(const tf_tensor *weight, const tf_tensor *indices, tf_tensor **out);
+tf_status tf_lookup(const tf_tensor *weight, const tf_tensor *indices, tf_tensor **out);
+tf_status tf_one_hot(const tf_tensor *indices, int64_t num_classes, tf_tensor **out);
+tf_status tf_getitem(const tf_tensor *x, const int64_t *spec, int64_t n_spec, const tf_tensor *const *arrays, int64_t n_arrays, tf_tensor **out);
+tf_status tf_setitem_(tf_tensor *x, const int64_t *spec, int64_t n_spec, const tf_tensor *const *arrays, int64_t n_arrays, const tf_tensor *value);
+tf_status tf_concat(const tf_tensor *const *xs, int64_t n_xs, int64_t dim, tf_tensor **out);
+tf_status tf_stack(const tf_tensor *const *xs, int64_t n_xs, int64_t dim, tf_tensor **out);
 tf_status tf_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **out, int64_t capacity, int64_t *out_count);
 tf_status tf_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **out, int64_t capacity, int64_t *out_count);
 tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
@@ -290,6 +304,19 @@ tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, tf_activation activation, tf_tensor **out);
+tf_status tf_count_nonzero(const tf_tensor *x, tf_tensor **out);
+tf_status tf_nonzero(const tf_tensor *x, tf_tensor **out);
+tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor **out);
+tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
+tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
+tf_status tf_rand(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device, tf_tensor **out);
+tf_status tf_randn(const int64_t *size, int64_t n_size, double mu, double sigma, tf_dtype dtype, const tf_device *device, tf_tensor **out);
+tf_status tf_randint(int64_t low, int64_t high, const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device, tf_tensor **out);
+tf_status tf_bernoulli(double p, const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device, tf_tensor **out);
+tf_status tf_randperm(int64_t n, const tf_device *device, tf_tensor **out);
+tf_status tf_uniform_(tf_tensor *x, double low, double high);
+tf_status tf_normal_(tf_tensor *x, double mu, double sigma);
+tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor **out);
 tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_dtype dtype, tf_tensor **out);
 tf_status tf_neg(const tf_tensor *x, tf_tensor **out);
 tf_status tf_abs(const tf_tensor *x, tf_tensor **out);
@@ -391,11 +418,30 @@ tf_tensor *tfpy_full(const int64_t *size, int64_t n_size, double value, tf_dtype
                      const tf_device *device);
 tf_tensor *tfpy_zeros_like(const tf_tensor *x);
 tf_tensor *tfpy_ones_like(const tf_tensor *x);
+tf_tensor *tfpy_full_like(const tf_tensor *x, double value);
+tf_tensor *tfpy_empty_like(const tf_tensor *x);
+tf_tensor *tfpy_arange(double start, double stop, double step, tf_dtype dtype,
+                       const tf_device *device);
+tf_tensor *tfpy_linspace(double start, double stop, int64_t steps, tf_dtype dtype,
+                         const tf_device *device);
+tf_tensor *tfpy_eye(int64_t n, const int64_t *m, tf_dtype dtype, const tf_device *device);
 int32_t tfpy_fill_(tf_tensor *x, double value);
 tf_tensor *tfpy_pad(const tf_tensor *x, const int64_t *pad, int64_t n_pad, double value);
 tf_tensor *tfpy_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, double value);
-tf_tensor *tfpy_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim);
-tf_tensor *tfpy_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim);
+tf_tensor *tfpy_gather(const tf_tensor *x, int64_t dim, const tf_tensor *index);
+tf_tensor *tfpy_scatter_add(const tf_tensor *x, int64_t dim, const tf_tensor *index,
+                            const tf_tensor *source);
+tf_tensor *tfpy_index_select(const tf_tensor *x, int64_t dim, const tf_tensor *index);
+tf_tensor *tfpy_take_along_dim(const tf_tensor *x, const tf_tensor *indices, const int64_t *dim);
+tf_tensor *tfpy_embedding(const tf_tensor *weight, const tf_tensor *indices);
+tf_tensor *tfpy_lookup(const tf_tensor *weight, const tf_tensor *indices);
+tf_tensor *tfpy_one_hot(const tf_tensor *indices, int64_t num_classes);
+tf_tensor *tfpy_getitem(const tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                        const tf_tensor *const *arrays, int64_t n_arrays);
+int32_t tfpy_setitem_(tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                      const tf_tensor *const *arrays, int64_t n_arrays, const tf_tensor *value);
+tf_tensor *tfpy_concat(const tf_tensor *const *xs, int64_t n_xs, int64_t dim);
+tf_tensor *tfpy_stack(const tf_tensor *const *xs, int64_t n_xs, int64_t dim);
 int64_t tfpy_split(const tf_tensor *x, int64_t dim, int64_t parts, tf_tensor **outs,
                    int64_t capacity);
 int64_t tfpy_chunk(const tf_tensor *x, int64_t chunks, int64_t dim, tf_tensor **outs,
@@ -406,6 +452,22 @@ tf_tensor *tfpy_bmm(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_outer(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
                        tf_activation activation);
+tf_tensor *tfpy_count_nonzero(const tf_tensor *x);
+tf_tensor *tfpy_nonzero(const tf_tensor *x);
+tf_tensor *tfpy_masked_select(const tf_tensor *x, const tf_tensor *mask);
+tf_tensor *tfpy_tril(const tf_tensor *x, int64_t diagonal);
+tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal);
+tf_tensor *tfpy_rand(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device);
+tf_tensor *tfpy_randn(const int64_t *size, int64_t n_size, double mu, double sigma, tf_dtype dtype,
+                      const tf_device *device);
+tf_tensor *tfpy_randint(int64_t low, int64_t high, const int64_t *size, int64_t n_size,
+                        tf_dtype dtype, const tf_device *device);
+tf_tensor *tfpy_bernoulli(double p, const int64_t *size, int64_t n_size, tf_dtype dtype,
+                          const tf_device *device);
+tf_tensor *tfpy_randperm(int64_t n, const tf_device *device);
+int32_t tfpy_uniform_(tf_tensor *x, double low, double high);
+int32_t tfpy_normal_(tf_tensor *x, double mu, double sigma);
+tf_tensor *tfpy_dropout(const tf_tensor *x, double p, int32_t training);
 tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                     tf_dtype dtype);
 tf_tensor *tfpy_neg(const tf_tensor *x);

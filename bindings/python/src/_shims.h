@@ -312,6 +312,38 @@ static tf_tensor *tfpy_ones_like(const tf_tensor *x) {
   return out;
 }
 
+static tf_tensor *tfpy_full_like(const tf_tensor *x, double value) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_full_like(x, value, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_empty_like(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_empty_like(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_arange(double start, double stop, double step, tf_dtype dtype,
+                              const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_arange(start, stop, step, dtype, device, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_linspace(double start, double stop, int64_t steps, tf_dtype dtype,
+                                const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_linspace(start, stop, steps, dtype, device, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_eye(int64_t n, const int64_t *m, tf_dtype dtype, const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_eye(n, m, dtype, device, &out));
+  return out;
+}
+
 static int32_t tfpy_fill_(tf_tensor *x, double value) {
   return tfpy_note(tf_fill_(x, value)) == 0;
 }
@@ -328,15 +360,72 @@ static tf_tensor *tfpy_pad2d(const tf_tensor *x, int64_t pad_h, int64_t pad_w, d
   return out;
 }
 
-static tf_tensor *tfpy_concat(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim) {
+static tf_tensor *tfpy_gather(const tf_tensor *x, int64_t dim, const tf_tensor *index) {
   tf_tensor *out = NULL;
-  tfpy_note(tf_concat(tensors, n_tensors, dim, &out));
+  tfpy_note(tf_gather(x, dim, index, &out));
   return out;
 }
 
-static tf_tensor *tfpy_stack(const tf_tensor *const *tensors, int64_t n_tensors, int64_t dim) {
+static tf_tensor *tfpy_scatter_add(const tf_tensor *x, int64_t dim, const tf_tensor *index,
+                                   const tf_tensor *source) {
   tf_tensor *out = NULL;
-  tfpy_note(tf_stack(tensors, n_tensors, dim, &out));
+  tfpy_note(tf_scatter_add(x, dim, index, source, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_index_select(const tf_tensor *x, int64_t dim, const tf_tensor *index) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_index_select(x, dim, index, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_take_along_dim(const tf_tensor *x, const tf_tensor *indices,
+                                      const int64_t *dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_take_along_dim(x, indices, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_embedding(const tf_tensor *weight, const tf_tensor *indices) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_embedding(weight, indices, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_lookup(const tf_tensor *weight, const tf_tensor *indices) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_lookup(weight, indices, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_one_hot(const tf_tensor *indices, int64_t num_classes) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_one_hot(indices, num_classes, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_getitem(const tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                               const tf_tensor *const *arrays, int64_t n_arrays) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_getitem(x, spec, n_spec, arrays, n_arrays, &out));
+  return out;
+}
+
+static int32_t tfpy_setitem_(tf_tensor *x, const int64_t *spec, int64_t n_spec,
+                             const tf_tensor *const *arrays, int64_t n_arrays,
+                             const tf_tensor *value) {
+  return tfpy_note(tf_setitem_(x, spec, n_spec, arrays, n_arrays, value)) == 0;
+}
+
+static tf_tensor *tfpy_concat(const tf_tensor *const *xs, int64_t n_xs, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_concat(xs, n_xs, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_stack(const tf_tensor *const *xs, int64_t n_xs, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_stack(xs, n_xs, dim, &out));
   return out;
 }
 
@@ -380,6 +469,84 @@ static tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const
                               tf_activation activation) {
   tf_tensor *out = NULL;
   tfpy_note(tf_linear(x, weight, bias, activation, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_count_nonzero(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_count_nonzero(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_nonzero(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_nonzero(x, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_masked_select(const tf_tensor *x, const tf_tensor *mask) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_masked_select(x, mask, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_tril(const tf_tensor *x, int64_t diagonal) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_tril(x, diagonal, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_triu(x, diagonal, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_rand(const int64_t *size, int64_t n_size, tf_dtype dtype,
+                            const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_rand(size, n_size, dtype, device, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_randn(const int64_t *size, int64_t n_size, double mu, double sigma,
+                             tf_dtype dtype, const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_randn(size, n_size, mu, sigma, dtype, device, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_randint(int64_t low, int64_t high, const int64_t *size, int64_t n_size,
+                               tf_dtype dtype, const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_randint(low, high, size, n_size, dtype, device, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_bernoulli(double p, const int64_t *size, int64_t n_size, tf_dtype dtype,
+                                 const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_bernoulli(p, size, n_size, dtype, device, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_randperm(int64_t n, const tf_device *device) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_randperm(n, device, &out));
+  return out;
+}
+
+static int32_t tfpy_uniform_(tf_tensor *x, double low, double high) {
+  return tfpy_note(tf_uniform_(x, low, high)) == 0;
+}
+
+static int32_t tfpy_normal_(tf_tensor *x, double mu, double sigma) {
+  return tfpy_note(tf_normal_(x, mu, sigma)) == 0;
+}
+
+static tf_tensor *tfpy_dropout(const tf_tensor *x, double p, int32_t training) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_dropout(x, p, training, &out));
   return out;
 }
 

@@ -99,9 +99,23 @@ lib_ones = lib.tfpy_ones
 lib_full = lib.tfpy_full
 lib_zeros_like = lib.tfpy_zeros_like
 lib_ones_like = lib.tfpy_ones_like
+lib_full_like = lib.tfpy_full_like
+lib_empty_like = lib.tfpy_empty_like
+lib_arange = lib.tfpy_arange
+lib_linspace = lib.tfpy_linspace
+lib_eye = lib.tfpy_eye
 lib_fill_ = lib.tfpy_fill_
 lib_pad = lib.tfpy_pad
 lib_pad2d = lib.tfpy_pad2d
+lib_gather = lib.tfpy_gather
+lib_scatter_add = lib.tfpy_scatter_add
+lib_index_select = lib.tfpy_index_select
+lib_take_along_dim = lib.tfpy_take_along_dim
+lib_embedding = lib.tfpy_embedding
+lib_lookup = lib.tfpy_lookup
+lib_one_hot = lib.tfpy_one_hot
+lib_getitem = lib.tfpy_getitem
+lib_setitem_ = lib.tfpy_setitem_
 lib_concat = lib.tfpy_concat
 lib_stack = lib.tfpy_stack
 lib_split = lib.tfpy_split
@@ -111,6 +125,19 @@ lib_dot = lib.tfpy_dot
 lib_bmm = lib.tfpy_bmm
 lib_outer = lib.tfpy_outer
 lib_linear = lib.tfpy_linear
+lib_count_nonzero = lib.tfpy_count_nonzero
+lib_nonzero = lib.tfpy_nonzero
+lib_masked_select = lib.tfpy_masked_select
+lib_tril = lib.tfpy_tril
+lib_triu = lib.tfpy_triu
+lib_rand = lib.tfpy_rand
+lib_randn = lib.tfpy_randn
+lib_randint = lib.tfpy_randint
+lib_bernoulli = lib.tfpy_bernoulli
+lib_randperm = lib.tfpy_randperm
+lib_uniform_ = lib.tfpy_uniform_
+lib_normal_ = lib.tfpy_normal_
+lib_dropout = lib.tfpy_dropout
 lib_sum = lib.tfpy_sum
 lib_neg = lib.tfpy_neg
 lib_abs = lib.tfpy_abs
@@ -953,6 +980,121 @@ def _ones_like(x: TensorLike) -> Tensor:
     raise_last()
 
 
+def _full_like(x: TensorLike, value: float) -> Tensor:
+    """A tensor of one value with x's shape, dtype, device and order of strides."""
+    try:
+        h = lib_full_like(x._h, value)
+    except NOT_READY:
+        x = tensor(x, "x", "full_like")
+        value = real(value, "value", "full_like")
+        h = lib_full_like(x._h, value)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _empty_like(x: TensorLike) -> Tensor:
+    """A tensor of x's shape, dtype, device and order of strides that holds whatever the memory
+    held.
+    """
+    try:
+        h = lib_empty_like(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "empty_like")
+        h = lib_empty_like(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _arange(
+    start: float,
+    stop: float,
+    step: float = 1.0,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike | None = None,
+) -> Tensor:
+    """start, start + step, … up to but without stop.
+
+    dtype: int64 where not given and start and
+    step are whole numbers, else float32.
+    Errors: argument if step is 0 or a number is not finite.
+    """
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_arange(start, stop, step, dtype, device)
+    except NOT_READY:
+        start = real(start, "start", "arange")
+        stop = real(stop, "stop", "arange")
+        step = real(step, "step", "arange")
+        h = lib_arange(start, stop, step, dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _linspace(
+    start: float,
+    stop: float,
+    steps: int,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike | None = None,
+) -> Tensor:
+    """Numbers at equal distances from start to stop, both included.
+
+    dtype: float32 where not
+    given.
+    Errors: argument if steps is negative or the dtype is no float.
+    """
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_linspace(start, stop, steps, dtype, device)
+    except NOT_READY:
+        start = real(start, "start", "linspace")
+        stop = real(stop, "stop", "linspace")
+        steps = integer(steps, "steps", "linspace")
+        h = lib_linspace(start, stop, steps, dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _eye(
+    n: int,
+    m: int | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike | None = None,
+) -> Tensor:
+    """The matrix (n, m) with ones on the main diagonal; square without m.
+
+    dtype: float32 where
+    not given.
+    """
+    m = NULL if m is None else (integer(m, "m", "eye"),)
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_eye(n, m, dtype, device)
+    except NOT_READY:
+        n = integer(n, "n", "eye")
+        h = lib_eye(n, m, dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
 def fill_(x: Tensor, value: float) -> Tensor:
     """Overwrites every element of x with one value."""
     try:
@@ -1007,22 +1149,33 @@ def pad2d(x: TensorLike, pad_h: int, pad_w: int, value: float = 0.0) -> Tensor:
     raise_last()
 
 
-# Joining tensors along a dimension, and taking them apart again
+# Elements named by arrays of integers
 
 
-def concat(tensors: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tensor:
-    """Tensors one behind the other along a dimension; their dtypes promote.
+def gather(
+    x: TensorLike,
+    dim: int = REQUIRED,
+    index: TensorLike = REQUIRED,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """For each element of index, x at that position along dim and the element's own elsewhere.
 
-    Errors: shape if sizes of other dimensions differ; argument if there are no tensors.
+    index: integers, as many dimensions as x. Errors: index where one is out of range.
     """
     if axis is not UNSET:
-        dim = respelled("concat", "dim", dim, 0, "axis", axis)
+        dim = respelled("gather", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("gather", "dim")
+    if index is REQUIRED:
+        missing("gather", "index")
     try:
-        h = lib_concat([t._h for t in tensors], len(tensors), dim)
+        h = lib_gather(x._h, dim, index._h)
     except NOT_READY:
-        tensors = tensors(tensors, "tensors", "concat", False, True)
-        dim = integer(dim, "dim", "concat")
-        h = lib_concat([t._h for t in tensors], len(tensors), dim)
+        x = tensor(x, "x", "gather")
+        dim = integer(dim, "dim", "gather")
+        index = tensor(index, "index", "gather", True)
+        h = lib_gather(x._h, dim, index._h)
     if h:
         t = new(Tensor)
         t._h = h
@@ -1030,7 +1183,235 @@ def concat(tensors: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) ->
     raise_last()
 
 
-def stack(tensors: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tensor:
+def scatter_add(
+    x: TensorLike,
+    dim: int = REQUIRED,
+    index: TensorLike = REQUIRED,
+    source: TensorLike = REQUIRED,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """x with each element of source added at index's position along dim and the element's own
+    elsewhere; several for one place are added in row-major order.
+
+    source: at least index's shape.
+    """
+    if axis is not UNSET:
+        dim = respelled("scatter_add", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("scatter_add", "dim")
+    if index is REQUIRED:
+        missing("scatter_add", "index")
+    if source is REQUIRED:
+        missing("scatter_add", "source")
+    try:
+        h = lib_scatter_add(x._h, dim, index._h, source._h)
+    except NOT_READY:
+        x = tensor(x, "x", "scatter_add")
+        dim = integer(dim, "dim", "scatter_add")
+        index = tensor(index, "index", "scatter_add", True)
+        source = tensor(source, "source", "scatter_add")
+        h = lib_scatter_add(x._h, dim, index._h, source._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def index_select(
+    x: TensorLike,
+    dim: int = REQUIRED,
+    index: TensorLike = REQUIRED,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """The parts of x that a one-dimensional index names along dim, in its order."""
+    if axis is not UNSET:
+        dim = respelled("index_select", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("index_select", "dim")
+    if index is REQUIRED:
+        missing("index_select", "index")
+    try:
+        h = lib_index_select(x._h, dim, index._h)
+    except NOT_READY:
+        x = tensor(x, "x", "index_select")
+        dim = integer(dim, "dim", "index_select")
+        index = tensor(index, "index", "index_select", True)
+        h = lib_index_select(x._h, dim, index._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def take_along_dim(
+    x: TensorLike,
+    indices: TensorLike,
+    dim: int | None = None,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """x at indices along dim; the other dimensions broadcast.
+
+    Without dim: of x flattened.
+    """
+    if axis is not UNSET:
+        dim = respelled("take_along_dim", "dim", dim, None, "axis", axis)
+    dim = NULL if dim is None else (integer(dim, "dim", "take_along_dim"),)
+    try:
+        h = lib_take_along_dim(x._h, indices._h, dim)
+    except NOT_READY:
+        x = tensor(x, "x", "take_along_dim")
+        indices = tensor(indices, "indices", "take_along_dim", True)
+        h = lib_take_along_dim(x._h, indices._h, dim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def embedding(weight: TensorLike, indices: TensorLike) -> Tensor:
+    """Rows of a table: indices of any shape, each replaced by weight[index].
+
+    The gradient adds
+    up where an index occurs several times, in row-major order.
+    indices: integers, or floats that hold whole numbers. Errors: index if one is out of range.
+    """
+    try:
+        h = lib_embedding(weight._h, indices._h)
+    except NOT_READY:
+        weight = tensor(weight, "weight", "embedding")
+        indices = tensor(indices, "indices", "embedding", True)
+        h = lib_embedding(weight._h, indices._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def lookup(weight: TensorLike, indices: TensorLike) -> Tensor:
+    """embedding, under the name it has as a method of the table."""
+    try:
+        h = lib_lookup(weight._h, indices._h)
+    except NOT_READY:
+        weight = tensor(weight, "weight", "lookup")
+        indices = tensor(indices, "indices", "lookup", True)
+        h = lib_lookup(weight._h, indices._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def one_hot(indices: TensorLike, num_classes: int) -> Tensor:
+    """int64 (…, num_classes): 1 at the index, 0 elsewhere.
+
+    indices: integers, or floats that hold whole numbers, 0 … num_classes - 1.
+    """
+    try:
+        h = lib_one_hot(indices._h, num_classes)
+    except NOT_READY:
+        indices = tensor(indices, "indices", "one_hot", True)
+        num_classes = integer(num_classes, "num_classes", "one_hot")
+        h = lib_one_hot(indices._h, num_classes)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Indexing by NumPy's rules
+
+
+def _getitem(x: TensorLike, spec: Ints, arrays: Sequence[TensorLike | None]) -> Tensor:
+    """x[…] by NumPy's rules.
+
+    A view for integers, slices, new dimensions and the ellipsis, a
+    copy where masks or integer arrays take part.
+    spec: four numbers (kind, a, b, c) for each item: 0 integer a; 1 slice from a to b by c,
+    INT64_MIN for what is not given; 2 new dimension; 3 ellipsis; 4 arrays[a], bool or integers.
+    Errors: index if there are too many items or one is out of range.
+    """
+    spec = ints(spec, "spec", "getitem")
+    try:
+        h = lib_getitem(
+            x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays)
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "getitem")
+        arrays = tensors(arrays, "arrays", "getitem", True)
+        h = lib_getitem(
+            x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays)
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _setitem_(
+    x: Tensor,
+    spec: Ints,
+    arrays: Sequence[TensorLike | None],
+    value: TensorLike,
+) -> Tensor:
+    """x[…] = value by NumPy's rules; spec as for getitem.
+
+    Of several values for one element the
+    last stays.
+    Errors: shape if value does not broadcast to the part; index as for getitem.
+    """
+    spec = ints(spec, "spec", "setitem_")
+    try:
+        ok = lib_setitem_(
+            x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays),
+            value._h
+        )
+    except NOT_READY:
+        target_tensor(x, "x", "setitem_")
+        arrays = tensors(arrays, "arrays", "setitem_", True)
+        value = tensor(value, "value", "setitem_")
+        ok = lib_setitem_(
+            x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays),
+            value._h
+        )
+    if ok:
+        return x
+    raise_last()
+
+
+# Joining tensors along a dimension, and taking them apart again
+
+
+def concat(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tensor:
+    """Tensors one behind the other along a dimension; their dtypes promote.
+
+    Errors: shape if sizes of other dimensions differ; argument if there are no tensors.
+    """
+    if axis is not UNSET:
+        dim = respelled("concat", "dim", dim, 0, "axis", axis)
+    try:
+        h = lib_concat([t._h for t in xs], len(xs), dim)
+    except NOT_READY:
+        xs = tensors(xs, "xs", "concat", False)
+        dim = integer(dim, "dim", "concat")
+        h = lib_concat([t._h for t in xs], len(xs), dim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def stack(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tensor:
     """Tensors of one shape along a new dimension before place dim; their dtypes promote.
 
     Errors: shape if the shapes differ; argument if there are no tensors.
@@ -1038,11 +1419,11 @@ def stack(tensors: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> 
     if axis is not UNSET:
         dim = respelled("stack", "dim", dim, 0, "axis", axis)
     try:
-        h = lib_stack([t._h for t in tensors], len(tensors), dim)
+        h = lib_stack([t._h for t in xs], len(xs), dim)
     except NOT_READY:
-        tensors = tensors(tensors, "tensors", "stack", False, True)
+        xs = tensors(xs, "xs", "stack", False)
         dim = integer(dim, "dim", "stack")
-        h = lib_stack([t._h for t in tensors], len(tensors), dim)
+        h = lib_stack([t._h for t in xs], len(xs), dim)
     if h:
         t = new(Tensor)
         t._h = h
@@ -1191,6 +1572,247 @@ def linear(
         weight = tensor(weight, "weight", "linear")
         bias = None if bias is None else tensor(bias, "bias", "linear")
         h = lib_linear(x._h, weight._h, NULL if bias is None else bias._h, activation)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Masks
+
+
+def count_nonzero(x: TensorLike) -> Tensor:
+    """How many elements are not zero (NaN is not), int64 without dimensions."""
+    try:
+        h = lib_count_nonzero(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "count_nonzero")
+        h = lib_count_nonzero(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def nonzero(x: TensorLike) -> Tensor:
+    """Indices of the elements that are not zero, in row-major order: int64 (count, ndim)."""
+    try:
+        h = lib_nonzero(x._h)
+    except NOT_READY:
+        x = tensor(x, "x", "nonzero")
+        h = lib_nonzero(x._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def masked_select(x: TensorLike, mask: TensorLike) -> Tensor:
+    """The elements of x where mask is true, in row-major order; the two broadcast."""
+    try:
+        h = lib_masked_select(x._h, mask._h)
+    except NOT_READY:
+        x = tensor(x, "x", "masked_select")
+        mask = tensor(mask, "mask", "masked_select", True)
+        h = lib_masked_select(x._h, mask._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
+    """x (…, rows, columns) with zeros above a diagonal: 0 the main one, positive ones above it."""
+    try:
+        h = lib_tril(x._h, diagonal)
+    except NOT_READY:
+        x = tensor(x, "x", "tril")
+        diagonal = integer(diagonal, "diagonal", "tril")
+        h = lib_tril(x._h, diagonal)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
+    """x (…, rows, columns) with zeros below a diagonal: 0 the main one, positive ones above it."""
+    try:
+        h = lib_triu(x._h, diagonal)
+    except NOT_READY:
+        x = tensor(x, "x", "triu")
+        diagonal = integer(diagonal, "diagonal", "triu")
+        h = lib_triu(x._h, diagonal)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Random numbers
+
+
+def _rand(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None = None) -> Tensor:
+    """Numbers evenly distributed in [0, 1).
+
+    dtype: float32 where not given.
+    """
+    size = sizes(size, "size", "rand")
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    h = lib_rand(size, len(size), dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _randn(
+    size: Ints,
+    mu: float = 0.0,
+    sigma: float = 1.0,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike | None = None,
+) -> Tensor:
+    """Normally distributed numbers of mean mu and standard deviation sigma (Box and Muller, A
+    note on the generation of random normal deviates, 1958).
+
+    The same bits on every processor.
+    """
+    size = ints(size, "size", "randn")
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_randn(size, len(size), mu, sigma, dtype, device)
+    except NOT_READY:
+        mu = real(mu, "mu", "randn")
+        sigma = real(sigma, "sigma", "randn")
+        h = lib_randn(size, len(size), mu, sigma, dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _randint(
+    low: int,
+    high: int,
+    size: Ints,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike | None = None,
+) -> Tensor:
+    """Integers evenly distributed in low … high - 1.
+
+    dtype: int64 where not given.
+    Errors: argument if there is no such integer.
+    """
+    size = ints(size, "size", "randint")
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_randint(low, high, size, len(size), dtype, device)
+    except NOT_READY:
+        low = integer(low, "low", "randint")
+        high = integer(high, "high", "randint")
+        h = lib_randint(low, high, size, len(size), dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _bernoulli(
+    p: float,
+    size: Ints,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike | None = None,
+) -> Tensor:
+    """1 with probability p, else 0.
+
+    dtype: float32 where not given.
+    Errors: argument if p lies outside 0 to 1.
+    """
+    size = ints(size, "size", "bernoulli")
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_bernoulli(p, size, len(size), dtype, device)
+    except NOT_READY:
+        p = real(p, "p", "bernoulli")
+        h = lib_bernoulli(p, size, len(size), dtype, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _randperm(n: int, device: DeviceLike | None = None) -> Tensor:
+    """0 … n - 1 in random order, int64 (Durstenfeld's shuffle, CACM 7, 1964)."""
+    device = NULL if device is None else device_handle(device)
+    try:
+        h = lib_randperm(n, device)
+    except NOT_READY:
+        n = integer(n, "n", "randperm")
+        h = lib_randperm(n, device)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Overwrites x with numbers evenly distributed in [low, high)."""
+    try:
+        ok = lib_uniform_(x._h, low, high)
+    except NOT_READY:
+        target_tensor(x, "x", "uniform_")
+        low = real(low, "low", "uniform_")
+        high = real(high, "high", "uniform_")
+        ok = lib_uniform_(x._h, low, high)
+    if ok:
+        return x
+    raise_last()
+
+
+def normal_(x: Tensor, mu: float = 0.0, sigma: float = 1.0) -> Tensor:
+    """Overwrites x with normally distributed numbers of mean mu and standard deviation sigma."""
+    try:
+        ok = lib_normal_(x._h, mu, sigma)
+    except NOT_READY:
+        target_tensor(x, "x", "normal_")
+        mu = real(mu, "mu", "normal_")
+        sigma = real(sigma, "sigma", "normal_")
+        ok = lib_normal_(x._h, mu, sigma)
+    if ok:
+        return x
+    raise_last()
+
+
+def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """While training each element is 0 with probability p, else x / (1 - p) (Srivastava et al.,
+    JMLR 15, 2014); otherwise x itself.
+
+    No mask is stored: the gradient draws it again.
+    Errors: argument if p lies outside 0 to 1.
+    """
+    try:
+        h = lib_dropout(x._h, p, training)
+    except NOT_READY:
+        x = tensor(x, "x", "dropout")
+        p = real(p, "p", "dropout")
+        training = truth(training, "training", "dropout")
+        h = lib_dropout(x._h, p, training)
     if h:
         t = new(Tensor)
         t._h = h
@@ -2601,6 +3223,11 @@ class TensorOps:
     copy_ = copy_
     fill_ = fill_
     pad2d = pad2d
+    gather = gather
+    scatter_add = scatter_add
+    index_select = index_select
+    take_along_dim = take_along_dim
+    lookup = lookup
     split = split
     chunk = chunk
     matmul = matmul
@@ -2636,6 +3263,14 @@ class TensorOps:
     dot = dot
     bmm = bmm
     outer = outer
+    count_nonzero = count_nonzero
+    nonzero = nonzero
+    masked_select = masked_select
+    tril = tril
+    triu = triu
+    uniform_ = uniform_
+    normal_ = normal_
+    dropout = dropout
     sum = sum
     neg = neg
     __neg__ = neg
@@ -2711,9 +3346,12 @@ __all__ = [
     "concat",
     "contiguous",
     "cos",
+    "count_nonzero",
     "div",
     "dot",
+    "dropout",
     "elu",
+    "embedding",
     "eq",
     "erf",
     "exp",
@@ -2723,9 +3361,11 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "gather",
     "ge",
     "gelu",
     "gt",
+    "index_select",
     "isfinite",
     "isinf",
     "isnan",
@@ -2740,6 +3380,7 @@ __all__ = [
     "logical_xor",
     "lt",
     "masked_fill",
+    "masked_select",
     "matmul",
     "maximum",
     "minimum",
@@ -2748,6 +3389,8 @@ __all__ = [
     "narrow",
     "ne",
     "neg",
+    "nonzero",
+    "one_hot",
     "outer",
     "pad2d",
     "permute",
@@ -2760,6 +3403,7 @@ __all__ = [
     "reshape",
     "round",
     "rsqrt",
+    "scatter_add",
     "select",
     "sigmoid",
     "sign",
@@ -2774,9 +3418,12 @@ __all__ = [
     "sub",
     "sum",
     "swapaxes",
+    "take_along_dim",
     "tanh",
     "tile",
     "transpose",
+    "tril",
+    "triu",
     "unsqueeze",
     "where",
 ]

@@ -1,4 +1,4 @@
-// copy: x → out, any strides, any pair of dtypes. fill: one number everywhere.
+// copy: x → out, any strides, any pair of dtypes. fill: one number everywhere. arange: a ramp.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/copy.h"
 
@@ -85,6 +85,26 @@ static tf_status fill_kernel(const tf_kernel_call* c, void*) {
   }
 }
 TF_KERNEL(fill, TINYFIN_DTYPES_ALL, fill_kernel);
+
+// Attributes: start and step as integers, then as floats. A float is computed as a double from
+// its number, so that no error adds up.
+static tf_status arange_kernel(const tf_kernel_call* c, void*) {
+  const tf_view& out = c->out[0];
+  return with_number(out.dtype, [&](auto t) {
+    using T = decltype(t);
+    T* to = static_cast<T*>(out.data);
+    const int64_t stride = out.strides[0];
+    const uint64_t first = uint64_t(c->attr[0].i), each = uint64_t(c->attr[1].i);
+    const double start = c->attr[2].f, step = c->attr[3].f;
+    return parallel_range(out.shape[0], kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        if constexpr (std::is_floating_point_v<T>) to[i * stride] = T(start + double(i) * step);
+        else to[i * stride] = T(first + uint64_t(i) * each);
+      }
+    });
+  });
+}
+TF_KERNEL(arange, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT, arange_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA
