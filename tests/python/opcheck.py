@@ -384,7 +384,7 @@ def check_grad2(sample: Sample) -> bool:
 
     def value(t: float, direction: list, weight_direction: list) -> float:
         at = record(moved(s, keys, direction, t), keys)
-        at.weights = [tensor(w + t * d) for w, d in zip(weights, weight_direction)]
+        at.weights = [tensor(np.asarray(w + t * d)) for w, d in zip(weights, weight_direction)]
         return dot(arrays_of(gradients(at), at.inputs), us)
 
     first = gradients(graph, create_graph=True)
