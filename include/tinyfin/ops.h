@@ -461,9 +461,9 @@ TINYFIN_API tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **
 TINYFIN_API tf_status tf_rand(const int64_t *size, int64_t n_size, tf_dtype dtype,
                               const tf_device *device, tf_tensor **out);
 
-/* Normally distributed numbers of mean mu and standard deviation sigma (Box and Muller, A note on
- * the generation of random normal deviates, 1958).
- * The same bits on every processor.
+/* Normally distributed numbers of mean mu and standard deviation sigma.
+ * The same bits on
+ * every processor (Box and Muller, A note on the generation of random normal deviates, 1958).
  * @since 0.1 */
 TINYFIN_API tf_status tf_randn(const int64_t *size, int64_t n_size, double mu, double sigma,
                                tf_dtype dtype, const tf_device *device, tf_tensor **out);

@@ -46,7 +46,8 @@ void slice_put_vjp(Vjp& v) {
   if (v.needs(1)) v.set(1, cut(v.grad(), cuts));
 }
 const Primitive slice_put_p{{.name = "slice_put",
-                             .signature = "base? value; (int dim, int start, int step, int length)…",
+                             .signature = "base? value; (int dim, int start, int step, "
+                                          "int length)…",
                              .vjp = slice_put_vjp}};
 
 // The last cuts, which may go first: dimensions before them keep their numbers.

@@ -18,7 +18,8 @@ const Primitive uniform_p{{.name = "uniform",
 const Primitive normal_p{{.name = "normal",
                           .signature = "; int seed, int offset, float mu, float sigma"}};
 const Primitive bernoulli_p{{.name = "bernoulli", .signature = "; int seed, int offset, float p"}};
-const Primitive randint_p{{.name = "randint", .signature = "; int seed, int offset, int low, int high"}};
+const Primitive randint_p{{.name = "randint",
+                           .signature = "; int seed, int offset, int low, int high"}};
 const Primitive randperm_p{{.name = "randperm", .signature = "; int seed, int offset"}};
 
 // The mask is drawn again from the same numbers: none is kept for the gradient.
@@ -89,8 +90,8 @@ Tensor rand(IntList size, DType dtype, Device* device) {
 //@ since: 0.1
 //@ grad: no, it has no tensor arguments
 //@ python: private
-//@ doc: Normally distributed numbers of mean mu and standard deviation sigma (Box and Muller, A note
-//@   on the generation of random normal deviates, 1958). The same bits on every processor.
+//@ doc: Normally distributed numbers of mean mu and standard deviation sigma. The same bits on
+//@   every processor (Box and Muller, A note on the generation of random normal deviates, 1958).
 Tensor randn(IntList size, double mu, double sigma, DType dtype, Device* device) {
   check_normal(mu, sigma);
   return floats(normal_p, size, mu, sigma, dtype, device);

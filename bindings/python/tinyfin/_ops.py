@@ -1681,10 +1681,10 @@ def _randn(
     dtype: DTypeLike | None = None,
     device: DeviceLike | None = None,
 ) -> Tensor:
-    """Normally distributed numbers of mean mu and standard deviation sigma (Box and Muller, A
-    note on the generation of random normal deviates, 1958).
+    """Normally distributed numbers of mean mu and standard deviation sigma.
 
-    The same bits on every processor.
+    The same bits on
+    every processor (Box and Muller, A note on the generation of random normal deviates, 1958).
     """
     size = ints(size, "size", "randn")
     dtype = 0 if dtype is None else dtype_number(dtype)

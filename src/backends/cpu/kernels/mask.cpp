@@ -12,7 +12,8 @@ constexpr int64_t kCountBlock = 32768;
 template <class Body>
 static inline tf_status with_pointer(const tf_view& x, const Body& body) {
   if (x.dtype == TINYFIN_BOOL) return body(static_cast<const uint8_t*>(x.data));
-  return with_number(x.dtype, [&](auto t) { return body(static_cast<const decltype(t)*>(x.data)); });
+  return with_number(x.dtype,
+                     [&](auto t) { return body(static_cast<const decltype(t)*>(x.data)); });
 }
 
 template <class T>
