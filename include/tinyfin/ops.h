@@ -196,6 +196,31 @@ TINYFIN_API tf_status tf_clamp_max(const tf_tensor *x, double max, tf_tensor **o
 TINYFIN_API tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *x, double min,
                                         double max, tf_tensor **out);
 
+/* Convolution over images ---------------------------------------------------------------------- */
+
+/* Cross-correlation of images with a kernel, plus bias, through an activation (none or relu).
+ * x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
+ * OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
+ * Errors: shape where these do not fit or the kernel is larger than the padded input.
+ * `stride` points to two values, height and width (NULL: 1).
+ * `padding` points to two values, height and width (NULL: 0).
+ * `dilation` points to two values, height and width (NULL: 1).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_conv2d(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                                const int64_t *stride, const int64_t *padding,
+                                const int64_t *dilation, int64_t groups, tf_activation activation,
+                                tf_tensor **out);
+
+/* conv2d with padding of its own for each side: (top, left, bottom, right).
+ * `stride` points to two values, height and width.
+ * `dilation` points to two values, height and width.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_conv2d_padded(const tf_tensor *x, const tf_tensor *weight,
+                                       const tf_tensor *bias, const int64_t *stride,
+                                       const int64_t *padding, int64_t n_padding,
+                                       const int64_t *dilation, int64_t groups,
+                                       tf_activation activation, tf_tensor **out);
+
 /* Copies --------------------------------------------------------------------------------------- */
 
 /* A copy of x in another dtype, in x's order of strides.

@@ -15,6 +15,12 @@ std::optional<T> optional(const T* value) {
   return value ? std::optional<T>(*value) : std::nullopt;
 }
 
+Pair pair(const int64_t* values, std::optional<Pair> otherwise, const char* argument) {
+  TF_CHECK(values || otherwise, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument,
+           "`; expected two values");
+  return values ? Pair{values[0], values[1]} : *otherwise;
+}
+
 Device* device_or_default(const tf_device* device) {
   return device ? const_cast<Device*>(device) : &default_device();
 }
@@ -300,6 +306,41 @@ tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *x, double mi
   return guard("clamp_backward", [&] {
     out_slot(out);
     *out = tf::clamp_backward(Borrowed(grad, "grad"), Borrowed(x, "x"), min, max).detach_ref();
+  });
+}
+
+// Convolution over images
+
+tf_status tf_conv2d(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                    const int64_t *stride, const int64_t *padding, const int64_t *dilation,
+                    int64_t groups, tf_activation activation, tf_tensor **out) {
+  return guard("conv2d", [&] {
+    out_slot(out);
+    *out = tf::conv2d(Borrowed(x, "x"),
+                      Borrowed(weight, "weight"),
+                      Borrowed(bias),
+                      pair(stride, Pair{1, 1}, "stride"),
+                      pair(padding, Pair{0, 0}, "padding"),
+                      pair(dilation, Pair{1, 1}, "dilation"),
+                      groups,
+                      activation).detach_ref();
+  });
+}
+
+tf_status tf_conv2d_padded(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                           const int64_t *stride, const int64_t *padding, int64_t n_padding,
+                           const int64_t *dilation, int64_t groups, tf_activation activation,
+                           tf_tensor **out) {
+  return guard("conv2d_padded", [&] {
+    out_slot(out);
+    *out = tf::conv2d_padded(Borrowed(x, "x"),
+                             Borrowed(weight, "weight"),
+                             Borrowed(bias),
+                             pair(stride, std::nullopt, "stride"),
+                             int_list(padding, n_padding, "padding"),
+                             pair(dilation, std::nullopt, "dilation"),
+                             groups,
+                             activation).detach_ref();
   });
 }
 

@@ -51,6 +51,14 @@ Tensor clamp_min(const Tensor& x, double min);
 Tensor clamp_max(const Tensor& x, double max);
 Tensor clamp_backward(const Tensor& grad, const Tensor& x, double min, double max);
 
+// Convolution over images (src/ops/conv.cpp)
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = Tensor(),
+              Pair stride = Pair{1, 1}, Pair padding = Pair{0, 0}, Pair dilation = Pair{1, 1},
+              int64_t groups = 1, tf_activation activation = TINYFIN_ACTIVATION_NONE);
+Tensor conv2d_padded(const Tensor& x, const Tensor& weight, const Tensor& bias, Pair stride,
+                     IntList padding, Pair dilation, int64_t groups,
+                     tf_activation activation = TINYFIN_ACTIVATION_NONE);
+
 // Copies (src/ops/copy.cpp)
 Tensor cast(const Tensor& x, DType dtype);
 Tensor clone(const Tensor& x);

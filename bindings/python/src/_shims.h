@@ -244,6 +244,24 @@ static tf_tensor *tfpy_clamp_backward(const tf_tensor *grad, const tf_tensor *x,
   return out;
 }
 
+static tf_tensor *tfpy_conv2d(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                              const int64_t *stride, const int64_t *padding,
+                              const int64_t *dilation, int64_t groups, tf_activation activation) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_conv2d(x, weight, bias, stride, padding, dilation, groups, activation, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_conv2d_padded(const tf_tensor *x, const tf_tensor *weight,
+                                     const tf_tensor *bias, const int64_t *stride,
+                                     const int64_t *padding, int64_t n_padding,
+                                     const int64_t *dilation, int64_t groups,
+                                     tf_activation activation) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_conv2d_padded(x, weight, bias, stride, padding, n_padding, dilation, groups, activation, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_cast(const tf_tensor *x, tf_dtype dtype) {
   tf_tensor *out = NULL;
   tfpy_note(tf_cast(x, dtype, &out));

@@ -27,6 +27,7 @@ from ._convert import (
     max_count,
     missing,
     operand,
+    pair,
     real,
     respelled,
     sizes,
@@ -88,6 +89,8 @@ lib_clamp = lib.tfpy_clamp
 lib_clamp_min = lib.tfpy_clamp_min
 lib_clamp_max = lib.tfpy_clamp_max
 lib_clamp_backward = lib.tfpy_clamp_backward
+lib_conv2d = lib.tfpy_conv2d
+lib_conv2d_padded = lib.tfpy_conv2d_padded
 lib_cast = lib.tfpy_cast
 lib_clone = lib.tfpy_clone
 lib_contiguous = lib.tfpy_contiguous
@@ -791,6 +794,87 @@ def _clamp_backward(grad: TensorLike, x: TensorLike, min: float, max: float) -> 
         min = real(min, "min", "clamp_backward")
         max = real(max, "max", "clamp_backward")
         h = lib_clamp_backward(grad._h, x._h, min, max)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Convolution over images
+
+
+def conv2d(
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> Tensor:
+    """Cross-correlation of images with a kernel, plus bias, through an activation (none or
+    relu).
+
+    x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
+    OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
+    Errors: shape where these do not fit or the kernel is larger than the padded input.
+    """
+    stride = pair(stride, "stride", "conv2d")
+    padding = pair(padding, "padding", "conv2d")
+    dilation = pair(dilation, "dilation", "conv2d")
+    activation = activation_number(activation, "conv2d")
+    try:
+        h = lib_conv2d(
+            x._h, weight._h, NULL if bias is None else bias._h, stride, padding, dilation,
+            groups, activation
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "conv2d")
+        weight = tensor(weight, "weight", "conv2d")
+        bias = None if bias is None else tensor(bias, "bias", "conv2d")
+        groups = integer(groups, "groups", "conv2d")
+        h = lib_conv2d(
+            x._h, weight._h, NULL if bias is None else bias._h, stride, padding, dilation,
+            groups, activation
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _conv2d_padded(
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    activation: str | None = None,
+) -> Tensor:
+    """conv2d with padding of its own for each side: (top, left, bottom, right)."""
+    stride = pair(stride, "stride", "conv2d_padded")
+    padding = ints(padding, "padding", "conv2d_padded")
+    dilation = pair(dilation, "dilation", "conv2d_padded")
+    activation = activation_number(activation, "conv2d_padded")
+    try:
+        h = lib_conv2d_padded(
+            x._h, weight._h, NULL if bias is None else bias._h, stride, padding, len(padding),
+            dilation, groups, activation
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "conv2d_padded")
+        weight = tensor(weight, "weight", "conv2d_padded")
+        bias = None if bias is None else tensor(bias, "bias", "conv2d_padded")
+        groups = integer(groups, "groups", "conv2d_padded")
+        h = lib_conv2d_padded(
+            x._h, weight._h, NULL if bias is None else bias._h, stride, padding, len(padding),
+            dilation, groups, activation
+        )
     if h:
         t = new(Tensor)
         t._h = h
@@ -3217,6 +3301,7 @@ class TensorOps:
     clip = clamp
     clamp_min = clamp_min
     clamp_max = clamp_max
+    conv2d = conv2d
     cast = cast
     clone = clone
     contiguous = contiguous
@@ -3345,6 +3430,7 @@ __all__ = [
     "clone",
     "concat",
     "contiguous",
+    "conv2d",
     "cos",
     "count_nonzero",
     "div",

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Convolution, with an einsum over windows as the reference."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from opcheck import Sample
+
+
+def pair(v):
+    return (v, v) if isinstance(v, int) else tuple(v)
+
+
+def padded(x, weight, bias, stride, padding, dilation, groups, activation=None):
+    (sh, sw), (dh, dw) = pair(stride), pair(dilation)
+    top, left, bottom, right = padding
+    kh, kw = weight.shape[2:]
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    span = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
+    windows = sliding_window_view(x, span, axis=(2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
+    n, _, oh, ow = windows.shape[:4]
+    windows = windows.reshape(n, groups, -1, oh, ow, kh, kw)
+    kernel = weight.reshape(groups, -1, *weight.shape[1:])
+    out = np.einsum("ngchwij,gocij->ngohw", windows, kernel).reshape(n, -1, oh, ow)
+    if bias is not None:
+        out = out + bias[:, None, None]
+    return np.maximum(out, 0) if activation == "relu" else out
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None):
+    h, w = pair(padding)
+    return padded(x, weight, bias, stride, (h, w, h, w), dilation, groups, activation)
+
+
+def samples(rng):
+    found = []
+
+    def add(name, x, out, kernel, bias=True, op="conv2d", reference=conv2d, **kwargs):
+        channels = x[1] // kwargs.get("groups", 1)
+        args = (
+            rng.normal(size=x),
+            rng.normal(size=(out, channels, *pair(kernel))),
+            rng.normal(size=out) if bias else None,
+        )
+        found.append(Sample(op, args, kwargs, reference=reference, name=name, rtol=1e-4, atol=1e-4))
+
+    add("plain", (2, 3, 5, 6), 4, 3)
+    add("no_bias", (2, 2, 4, 5), 3, 2, bias=False)
+    add("padding", (1, 2, 5, 4), 3, 3, padding=1)
+    add("relu", (2, 1, 5, 5), 3, 3, padding=(1, 0), activation="relu")
+    add("stride", (2, 2, 6, 7), 3, (3, 2), stride=(2, 3), padding=(1, 0))
+    add("dilation", (1, 2, 7, 8), 2, 3, dilation=(2, 3), padding=2)
+    add("dilation_rows", (1, 2, 7, 5), 2, 3, dilation=(2, 1), padding=(2, 0), stride=(2, 1))
+    add("groups", (2, 4, 5, 4), 6, (2, 3), groups=2, padding=1)
+    add("depthwise", (2, 4, 5, 5), 4, 3, groups=4, padding=1)
+    add("depthwise_twice", (1, 3, 5, 5), 6, 3, groups=3, stride=2, padding=1)
+    add("pointwise", (2, 5, 3, 4), 7, 1)
+    add("pointwise_stride", (1, 3, 5, 5), 2, 1, stride=2, padding=1)
+    add("one_pixel", (3, 4, 3, 3), 5, 3)
+    add("no_images", (0, 2, 4, 4), 3, 3)
+    add("wide", (1, 20, 4, 3), 37, 3, padding=1)
+    add("sides", (1, 2, 4, 5), 3, (2, 4), op="conv2d_padded", reference=padded,
+        stride=1, padding=(0, 1, 1, 2), dilation=1, groups=1)
+    return found
