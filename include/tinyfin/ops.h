@@ -478,6 +478,44 @@ TINYFIN_API tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **
  * @since 0.1 */
 TINYFIN_API tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
 
+/* Pooling over images -------------------------------------------------------------------------- */
+
+/* The greatest element of each window.
+ * stride: kernel_size where not given. Padding never
+ * wins; NaN does. The gradient goes to the first of equals.
+ * x: (N, C, H, W); result (N, C, OH, OW), OH = (H + 2 padding - kernel_size) / stride + 1.
+ * Errors: argument for padding above half of the kernel; shape for a kernel that does not fit.
+ * `kernel_size` points to two values, height and width.
+ * `padding` points to two values, height and width (NULL: 0).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_max_pool2d(const tf_tensor *x, const int64_t *kernel_size,
+                                    const int64_t *stride, int64_t n_stride, const int64_t *padding,
+                                    tf_tensor **out);
+
+/* The mean of each window.
+ * stride: kernel_size where not given. count_include_pad: whether
+ * padding counts as zeros or not at all.
+ * x: (N, C, H, W); result (N, C, OH, OW), OH = (H + 2 padding - kernel_size) / stride + 1.
+ * Errors: argument for padding above half of the kernel; shape for a kernel that does not fit.
+ * `kernel_size` points to two values, height and width.
+ * `padding` points to two values, height and width (NULL: 0).
+ * @since 0.1 */
+TINYFIN_API tf_status tf_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size,
+                                    const int64_t *stride, int64_t n_stride, const int64_t *padding,
+                                    int32_t count_include_pad, tf_tensor **out);
+
+/* max_pool2d of windows side by side that must cover the image.
+ * Errors: shape unless x is (N, C, H, W) with H and W that kernel_size divides.
+ * `kernel_size` points to two values, height and width.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_maxpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out);
+
+/* avg_pool2d of windows side by side that must cover the image.
+ * Errors: shape unless x is (N, C, H, W) with H and W that kernel_size divides.
+ * `kernel_size` points to two values, height and width.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_avgpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out);
+
 /* Random numbers ------------------------------------------------------------------------------- */
 
 /* Numbers evenly distributed in [0, 1).

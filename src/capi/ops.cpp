@@ -696,6 +696,48 @@ tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out) {
   });
 }
 
+// Pooling over images
+
+tf_status tf_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,
+                        int64_t n_stride, const int64_t *padding, tf_tensor **out) {
+  return guard("max_pool2d", [&] {
+    out_slot(out);
+    *out = tf::max_pool2d(Borrowed(x, "x"),
+                          pair(kernel_size, std::nullopt, "kernel_size"),
+                          stride ? OptIntList(int_list(stride, n_stride, "stride")) : std::nullopt,
+                          pair(padding, Pair{0, 0}, "padding")).detach_ref();
+  });
+}
+
+tf_status tf_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,
+                        int64_t n_stride, const int64_t *padding, int32_t count_include_pad,
+                        tf_tensor **out) {
+  return guard("avg_pool2d", [&] {
+    out_slot(out);
+    *out = tf::avg_pool2d(Borrowed(x, "x"),
+                          pair(kernel_size, std::nullopt, "kernel_size"),
+                          stride ? OptIntList(int_list(stride, n_stride, "stride")) : std::nullopt,
+                          pair(padding, Pair{0, 0}, "padding"),
+                          count_include_pad != 0).detach_ref();
+  });
+}
+
+tf_status tf_maxpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out) {
+  return guard("maxpool2d", [&] {
+    out_slot(out);
+    *out = tf::maxpool2d(Borrowed(x, "x"),
+                         pair(kernel_size, std::nullopt, "kernel_size")).detach_ref();
+  });
+}
+
+tf_status tf_avgpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out) {
+  return guard("avgpool2d", [&] {
+    out_slot(out);
+    *out = tf::avgpool2d(Borrowed(x, "x"),
+                         pair(kernel_size, std::nullopt, "kernel_size")).detach_ref();
+  });
+}
+
 // Random numbers
 
 tf_status tf_rand(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device,

@@ -122,6 +122,14 @@ Tensor masked_select(const Tensor& x, const Tensor& mask);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);
 Tensor triu(const Tensor& x, int64_t diagonal = 0);
 
+// Pooling over images (src/ops/pool.cpp)
+Tensor max_pool2d(const Tensor& x, Pair kernel_size, OptIntList stride = std::nullopt,
+                  Pair padding = Pair{0, 0});
+Tensor avg_pool2d(const Tensor& x, Pair kernel_size, OptIntList stride = std::nullopt,
+                  Pair padding = Pair{0, 0}, bool count_include_pad = true);
+Tensor maxpool2d(const Tensor& x, Pair kernel_size);
+Tensor avgpool2d(const Tensor& x, Pair kernel_size);
+
 // Random numbers (src/ops/random.cpp)
 Tensor rand(IntList size, DType dtype = DType::none, Device* device = nullptr);
 Tensor randn(IntList size, double mu = 0, double sigma = 1, DType dtype = DType::none,

@@ -311,6 +311,10 @@ tf_status tf_nonzero(const tf_tensor *x, tf_tensor **out);
 tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor **out);
 tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
 tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
+tf_status tf_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride, int64_t n_stride, const int64_t *padding, tf_tensor **out);
+tf_status tf_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride, int64_t n_stride, const int64_t *padding, int32_t count_include_pad, tf_tensor **out);
+tf_status tf_maxpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out);
+tf_status tf_avgpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out);
 tf_status tf_rand(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device, tf_tensor **out);
 tf_status tf_randn(const int64_t *size, int64_t n_size, double mu, double sigma, tf_dtype dtype, const tf_device *device, tf_tensor **out);
 tf_status tf_randint(int64_t low, int64_t high, const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device, tf_tensor **out);
@@ -465,6 +469,12 @@ tf_tensor *tfpy_nonzero(const tf_tensor *x);
 tf_tensor *tfpy_masked_select(const tf_tensor *x, const tf_tensor *mask);
 tf_tensor *tfpy_tril(const tf_tensor *x, int64_t diagonal);
 tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal);
+tf_tensor *tfpy_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,
+                           int64_t n_stride, const int64_t *padding);
+tf_tensor *tfpy_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,
+                           int64_t n_stride, const int64_t *padding, int32_t count_include_pad);
+tf_tensor *tfpy_maxpool2d(const tf_tensor *x, const int64_t *kernel_size);
+tf_tensor *tfpy_avgpool2d(const tf_tensor *x, const int64_t *kernel_size);
 tf_tensor *tfpy_rand(const int64_t *size, int64_t n_size, tf_dtype dtype, const tf_device *device);
 tf_tensor *tfpy_randn(const int64_t *size, int64_t n_size, double mu, double sigma, tf_dtype dtype,
                       const tf_device *device);

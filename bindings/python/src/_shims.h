@@ -520,6 +520,33 @@ static tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal) {
   return out;
 }
 
+static tf_tensor *tfpy_max_pool2d(const tf_tensor *x, const int64_t *kernel_size,
+                                  const int64_t *stride, int64_t n_stride, const int64_t *padding) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_max_pool2d(x, kernel_size, stride, n_stride, padding, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size,
+                                  const int64_t *stride, int64_t n_stride, const int64_t *padding,
+                                  int32_t count_include_pad) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_avg_pool2d(x, kernel_size, stride, n_stride, padding, count_include_pad, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_maxpool2d(const tf_tensor *x, const int64_t *kernel_size) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_maxpool2d(x, kernel_size, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_avgpool2d(const tf_tensor *x, const int64_t *kernel_size) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_avgpool2d(x, kernel_size, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_rand(const int64_t *size, int64_t n_size, tf_dtype dtype,
                             const tf_device *device) {
   tf_tensor *out = NULL;

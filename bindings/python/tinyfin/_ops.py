@@ -133,6 +133,10 @@ lib_nonzero = lib.tfpy_nonzero
 lib_masked_select = lib.tfpy_masked_select
 lib_tril = lib.tfpy_tril
 lib_triu = lib.tfpy_triu
+lib_max_pool2d = lib.tfpy_max_pool2d
+lib_avg_pool2d = lib.tfpy_avg_pool2d
+lib_maxpool2d = lib.tfpy_maxpool2d
+lib_avgpool2d = lib.tfpy_avgpool2d
 lib_rand = lib.tfpy_rand
 lib_randn = lib.tfpy_randn
 lib_randint = lib.tfpy_randint
@@ -1732,6 +1736,113 @@ def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
         x = tensor(x, "x", "triu")
         diagonal = integer(diagonal, "diagonal", "triu")
         h = lib_triu(x._h, diagonal)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Pooling over images
+
+
+def max_pool2d(
+    x: TensorLike,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+) -> Tensor:
+    """The greatest element of each window.
+
+    stride: kernel_size where not given. Padding never
+    wins; NaN does. The gradient goes to the first of equals.
+    x: (N, C, H, W); result (N, C, OH, OW), OH = (H + 2 padding - kernel_size) / stride + 1.
+    Errors: argument for padding above half of the kernel; shape for a kernel that does not fit.
+    """
+    kernel_size = pair(kernel_size, "kernel_size", "max_pool2d")
+    if stride is None:
+        n_stride, stride = 0, NULL
+    else:
+        stride = ints(stride, "stride", "max_pool2d")
+        n_stride = len(stride)
+        stride = stride or EMPTY
+    padding = pair(padding, "padding", "max_pool2d")
+    try:
+        h = lib_max_pool2d(x._h, kernel_size, stride, n_stride, padding)
+    except NOT_READY:
+        x = tensor(x, "x", "max_pool2d")
+        h = lib_max_pool2d(x._h, kernel_size, stride, n_stride, padding)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def avg_pool2d(
+    x: TensorLike,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window.
+
+    stride: kernel_size where not given. count_include_pad: whether
+    padding counts as zeros or not at all.
+    x: (N, C, H, W); result (N, C, OH, OW), OH = (H + 2 padding - kernel_size) / stride + 1.
+    Errors: argument for padding above half of the kernel; shape for a kernel that does not fit.
+    """
+    kernel_size = pair(kernel_size, "kernel_size", "avg_pool2d")
+    if stride is None:
+        n_stride, stride = 0, NULL
+    else:
+        stride = ints(stride, "stride", "avg_pool2d")
+        n_stride = len(stride)
+        stride = stride or EMPTY
+    padding = pair(padding, "padding", "avg_pool2d")
+    try:
+        h = lib_avg_pool2d(x._h, kernel_size, stride, n_stride, padding, count_include_pad)
+    except NOT_READY:
+        x = tensor(x, "x", "avg_pool2d")
+        count_include_pad = truth(count_include_pad, "count_include_pad", "avg_pool2d")
+        h = lib_avg_pool2d(x._h, kernel_size, stride, n_stride, padding, count_include_pad)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def maxpool2d(x: TensorLike, kernel_size: Ints) -> Tensor:
+    """max_pool2d of windows side by side that must cover the image.
+
+    Errors: shape unless x is (N, C, H, W) with H and W that kernel_size divides.
+    """
+    kernel_size = pair(kernel_size, "kernel_size", "maxpool2d")
+    try:
+        h = lib_maxpool2d(x._h, kernel_size)
+    except NOT_READY:
+        x = tensor(x, "x", "maxpool2d")
+        h = lib_maxpool2d(x._h, kernel_size)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def avgpool2d(x: TensorLike, kernel_size: Ints) -> Tensor:
+    """avg_pool2d of windows side by side that must cover the image.
+
+    Errors: shape unless x is (N, C, H, W) with H and W that kernel_size divides.
+    """
+    kernel_size = pair(kernel_size, "kernel_size", "avgpool2d")
+    try:
+        h = lib_avgpool2d(x._h, kernel_size)
+    except NOT_READY:
+        x = tensor(x, "x", "avgpool2d")
+        h = lib_avgpool2d(x._h, kernel_size)
     if h:
         t = new(Tensor)
         t._h = h
@@ -3353,6 +3464,10 @@ class TensorOps:
     masked_select = masked_select
     tril = tril
     triu = triu
+    max_pool2d = max_pool2d
+    avg_pool2d = avg_pool2d
+    maxpool2d = maxpool2d
+    avgpool2d = avgpool2d
     uniform_ = uniform_
     normal_ = normal_
     dropout = dropout
@@ -3413,6 +3528,8 @@ tile = repeat
 __all__ = [
     "abs",
     "add",
+    "avg_pool2d",
+    "avgpool2d",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -3468,7 +3585,9 @@ __all__ = [
     "masked_fill",
     "masked_select",
     "matmul",
+    "max_pool2d",
     "maximum",
+    "maxpool2d",
     "minimum",
     "movedim",
     "mul",

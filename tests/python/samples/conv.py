@@ -17,10 +17,10 @@ def padded(x, weight, bias, stride, padding, dilation, groups, activation=None):
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     span = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
     windows = sliding_window_view(x, span, axis=(2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
-    n, _, oh, ow = windows.shape[:4]
-    windows = windows.reshape(n, groups, -1, oh, ow, kh, kw)
-    kernel = weight.reshape(groups, -1, *weight.shape[1:])
-    out = np.einsum("ngchwij,gocij->ngohw", windows, kernel).reshape(n, -1, oh, ow)
+    n, channels, oh, ow = windows.shape[:4]
+    windows = windows.reshape(n, groups, channels // groups, oh, ow, kh, kw)
+    kernel = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
+    out = np.einsum("ngchwij,gocij->ngohw", windows, kernel).reshape(n, len(weight), oh, ow)
     if bias is not None:
         out = out + bias[:, None, None]
     return np.maximum(out, 0) if activation == "relu" else out
