@@ -42,8 +42,8 @@ Dims contiguous_strides(const Dims& shape) {
 bool is_contiguous(const Dims& shape, const Dims& strides) noexcept {
   int64_t expect = 1;
   for (int i = shape.size() - 1; i >= 0; --i) {
-    if (shape[i] == 0) return true;
-    if (shape[i] != 1 && strides[i] != expect) return false;
+    // Without elements nothing is out of order.
+    if (shape[i] != 1 && strides[i] != expect) return std::ranges::count(shape, 0) > 0;
     expect *= shape[i];
   }
   return true;
