@@ -456,6 +456,59 @@ TINYFIN_API tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor
 TINYFIN_API tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
                                 tf_activation activation, tf_tensor **out);
 
+/* Losses --------------------------------------------------------------------------------------- */
+
+/* Cross-entropy of softmax(logits) and a target.
+ * logits: (C) or (N, C, …). target: class indices with one dimension fewer (integers, or floats
+ * with whole values; -100 counts for nothing), or probabilities of the same shape. weight: (C),
+ * one factor per class; no gradient reaches it. The mean is over the weights used, with
+ * probabilities over samples, as in PyTorch.
+ * Errors: index for a class out of range, naming it; shape.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_cross_entropy(const tf_tensor *logits, const tf_tensor *target,
+                                       const tf_tensor *weight, tf_reduction reduction,
+                                       tf_tensor **out);
+
+/* Negative log-probability of the target's classes: cross_entropy of log_softmax's result.
+ * log_probs: (C) or (N, C, …). target, weight and the mean: as in cross_entropy with class indices.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_nll_loss(const tf_tensor *log_probs, const tf_tensor *target,
+                                  const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
+
+/* Squared difference (pred - target)^2; shapes broadcast.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_mse_loss(const tf_tensor *pred, const tf_tensor *target,
+                                  tf_reduction reduction, tf_tensor **out);
+
+/* Absolute difference |pred - target|; shapes broadcast.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_l1_loss(const tf_tensor *pred, const tf_tensor *target,
+                                 tf_reduction reduction, tf_tensor **out);
+
+/* Half the squared difference d where |d| <= delta, delta * (|d| - delta / 2) beyond (Huber 1964);
+ * shapes broadcast.
+ * delta: positive.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_huber_loss(const tf_tensor *pred, const tf_tensor *target, double delta,
+                                    tf_reduction reduction, tf_tensor **out);
+
+/* -(target * log(pred) + (1 - target) * log(1 - pred)) of probabilities, which are clamped to
+ * [1e-7, 1 - 1e-7].
+ * weight: factors of the elements. The mean is over elements.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_binary_cross_entropy(const tf_tensor *pred, const tf_tensor *target,
+                                              const tf_tensor *weight, tf_reduction reduction,
+                                              tf_tensor **out);
+
+/* binary_cross_entropy of sigmoid(logits), without overflow or loss of digits.
+ * weight:
+ * factors of the elements. The mean is over elements.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_binary_cross_entropy_with_logits(const tf_tensor *logits,
+                                                          const tf_tensor *target,
+                                                          const tf_tensor *weight,
+                                                          tf_reduction reduction, tf_tensor **out);
+
 /* Masks ---------------------------------------------------------------------------------------- */
 
 /* How many elements are not zero (NaN is not), int64 without dimensions.
@@ -571,6 +624,122 @@ TINYFIN_API tf_status tf_dropout(const tf_tensor *x, double p, int32_t training,
  * @since 0.1 */
 TINYFIN_API tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                              tf_dtype dtype, tf_tensor **out);
+
+/* Mean over dimensions (all where none is given); NaN of no elements.
+ * Integers and bool are
+ * averaged as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                              int32_t keepdim, tf_dtype dtype, tf_tensor **out);
+
+/* Product over dimensions (all where none is given); 1 of no elements.
+ * Integers and bool are
+ * multiplied as int64.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_prod(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                              int32_t keepdim, tf_tensor **out);
+
+/* Greatest element over dimensions (all where none is given); NaN wins.
+ * Equal elements share
+ * the gradient. Errors: argument where there is no element.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_max(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                             tf_tensor **out);
+
+/* Least element over dimensions (all where none is given); NaN wins.
+ * Equal elements share
+ * the gradient. Errors: argument where there is no element.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_min(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                             tf_tensor **out);
+
+/* Index (int64) of the greatest element along a dimension, or among all in row-major order; the
+ * first of equal ones, the first NaN where there is one.
+ * Errors: argument where there is no
+ * element.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_argmax(const tf_tensor *x, const int64_t *dim, int32_t keepdim,
+                                tf_tensor **out);
+
+/* Index (int64) of the least element along a dimension, or among all in row-major order; the first
+ * of equal ones, the first NaN where there is one.
+ * Errors: argument where there is no
+ * element.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_argmin(const tf_tensor *x, const int64_t *dim, int32_t keepdim,
+                                tf_tensor **out);
+
+/* Whether an element over dimensions (all where none is given) is not 0; false of none.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_any(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                             tf_tensor **out);
+
+/* Whether every element over dimensions (all where none is given) is not 0; true of none.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_all(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                             tf_tensor **out);
+
+/* Variance over dimensions (all where none is given): the sum of squared distances from the mean,
+ * divided by the number of elements less `correction`.
+ * Integers and bool count as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_var(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                             double correction, int32_t keepdim, tf_tensor **out);
+
+/* Standard deviation: the square root of var.
+ * Its gradient where it is 0 is 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_std(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                             double correction, int32_t keepdim, tf_tensor **out);
+
+/* log(sum(exp(x))) over dimensions (all where none is given), without overflow; -inf of no
+ * elements.
+ * Integers and bool count as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_logsumexp(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                                   int32_t keepdim, tf_tensor **out);
+
+/* The p-norm over dimensions (all where none is given): sum(|x|^p)^(1/p); p = inf: the greatest
+ * |x|; -inf: the least; 0: the number of elements that are not 0.
+ * The gradient where the
+ * norm is 0 is 0. Integers and bool count as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_norm(const tf_tensor *x, double p, const int64_t *dim, int64_t n_dim,
+                              int32_t keepdim, tf_tensor **out);
+
+/* Running sums along a dimension.
+ * Integers and bool are added up as int64.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_cumsum(const tf_tensor *x, int64_t dim, tf_tensor **out);
+
+/* Running sums along a dimension, from its end where `reverse`: the gradient of cumsum.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_cumsum_backward(const tf_tensor *grad, int64_t dim, int32_t reverse,
+                                         tf_tensor **out);
+
+/* softmax and log_softmax, always shifted by the maximum --------------------------------------- */
+
+/* exp(x) divided by its sum along a dimension, without overflow.
+ * Integers and bool are
+ * computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_softmax(const tf_tensor *x, int64_t dim, tf_tensor **out);
+
+/* The logarithm of softmax, without overflow or loss of digits.
+ * Integers and bool are
+ * computed as float32.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_log_softmax(const tf_tensor *x, int64_t dim, tf_tensor **out);
+
+/* result * (grad - sum(grad * result)): the gradient of softmax.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_softmax_backward(const tf_tensor *grad, const tf_tensor *result,
+                                          int64_t dim, tf_tensor **out);
+
+/* grad - exp(result) * sum(grad): the gradient of log_softmax.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_log_softmax_backward(const tf_tensor *grad, const tf_tensor *result,
+                                              int64_t dim, tf_tensor **out);
 
 /* Functions of one element --------------------------------------------------------------------- */
 

@@ -659,6 +659,84 @@ tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor
   });
 }
 
+// Losses
+
+tf_status tf_cross_entropy(const tf_tensor *logits, const tf_tensor *target,
+                           const tf_tensor *weight, tf_reduction reduction, tf_tensor **out) {
+  return guard("cross_entropy", [&] {
+    out_slot(out);
+    *out = tf::cross_entropy(Borrowed(logits, "logits"),
+                             Borrowed(target, "target"),
+                             Borrowed(weight),
+                             reduction).detach_ref();
+  });
+}
+
+tf_status tf_nll_loss(const tf_tensor *log_probs, const tf_tensor *target, const tf_tensor *weight,
+                      tf_reduction reduction, tf_tensor **out) {
+  return guard("nll_loss", [&] {
+    out_slot(out);
+    *out = tf::nll_loss(Borrowed(log_probs, "log_probs"),
+                        Borrowed(target, "target"),
+                        Borrowed(weight),
+                        reduction).detach_ref();
+  });
+}
+
+tf_status tf_mse_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction,
+                      tf_tensor **out) {
+  return guard("mse_loss", [&] {
+    out_slot(out);
+    *out = tf::mse_loss(Borrowed(pred, "pred"),
+                        Borrowed(target, "target"),
+                        reduction).detach_ref();
+  });
+}
+
+tf_status tf_l1_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction,
+                     tf_tensor **out) {
+  return guard("l1_loss", [&] {
+    out_slot(out);
+    *out = tf::l1_loss(Borrowed(pred, "pred"),
+                       Borrowed(target, "target"),
+                       reduction).detach_ref();
+  });
+}
+
+tf_status tf_huber_loss(const tf_tensor *pred, const tf_tensor *target, double delta,
+                        tf_reduction reduction, tf_tensor **out) {
+  return guard("huber_loss", [&] {
+    out_slot(out);
+    *out = tf::huber_loss(Borrowed(pred, "pred"),
+                          Borrowed(target, "target"),
+                          delta,
+                          reduction).detach_ref();
+  });
+}
+
+tf_status tf_binary_cross_entropy(const tf_tensor *pred, const tf_tensor *target,
+                                  const tf_tensor *weight, tf_reduction reduction, tf_tensor **out) {
+  return guard("binary_cross_entropy", [&] {
+    out_slot(out);
+    *out = tf::binary_cross_entropy(Borrowed(pred, "pred"),
+                                    Borrowed(target, "target"),
+                                    Borrowed(weight),
+                                    reduction).detach_ref();
+  });
+}
+
+tf_status tf_binary_cross_entropy_with_logits(const tf_tensor *logits, const tf_tensor *target,
+                                              const tf_tensor *weight, tf_reduction reduction,
+                                              tf_tensor **out) {
+  return guard("binary_cross_entropy_with_logits", [&] {
+    out_slot(out);
+    *out = tf::binary_cross_entropy_with_logits(Borrowed(logits, "logits"),
+                                                Borrowed(target, "target"),
+                                                Borrowed(weight),
+                                                reduction).detach_ref();
+  });
+}
+
 // Masks
 
 tf_status tf_count_nonzero(const tf_tensor *x, tf_tensor **out) {
@@ -821,6 +899,174 @@ tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t 
                    dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
                    keepdim != 0,
                    dtype_from(dtype)).detach_ref();
+  });
+}
+
+tf_status tf_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                  tf_dtype dtype, tf_tensor **out) {
+  return guard("mean", [&] {
+    out_slot(out);
+    *out = tf::mean(Borrowed(x, "x"),
+                    dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                    keepdim != 0,
+                    dtype_from(dtype)).detach_ref();
+  });
+}
+
+tf_status tf_prod(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                  tf_tensor **out) {
+  return guard("prod", [&] {
+    out_slot(out);
+    *out = tf::prod(Borrowed(x, "x"),
+                    dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                    keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_max(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                 tf_tensor **out) {
+  return guard("max", [&] {
+    out_slot(out);
+    *out = tf::max(Borrowed(x, "x"),
+                   dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                   keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_min(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                 tf_tensor **out) {
+  return guard("min", [&] {
+    out_slot(out);
+    *out = tf::min(Borrowed(x, "x"),
+                   dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                   keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_argmax(const tf_tensor *x, const int64_t *dim, int32_t keepdim, tf_tensor **out) {
+  return guard("argmax", [&] {
+    out_slot(out);
+    *out = tf::argmax(Borrowed(x, "x"), optional(dim), keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_argmin(const tf_tensor *x, const int64_t *dim, int32_t keepdim, tf_tensor **out) {
+  return guard("argmin", [&] {
+    out_slot(out);
+    *out = tf::argmin(Borrowed(x, "x"), optional(dim), keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_any(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                 tf_tensor **out) {
+  return guard("any", [&] {
+    out_slot(out);
+    *out = tf::any(Borrowed(x, "x"),
+                   dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                   keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_all(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                 tf_tensor **out) {
+  return guard("all", [&] {
+    out_slot(out);
+    *out = tf::all(Borrowed(x, "x"),
+                   dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                   keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_var(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction,
+                 int32_t keepdim, tf_tensor **out) {
+  return guard("var", [&] {
+    out_slot(out);
+    *out = tf::var(Borrowed(x, "x"),
+                   dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                   correction,
+                   keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_std(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction,
+                 int32_t keepdim, tf_tensor **out) {
+  return guard("std", [&] {
+    out_slot(out);
+    *out = tf::std(Borrowed(x, "x"),
+                   dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                   correction,
+                   keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_logsumexp(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                       tf_tensor **out) {
+  return guard("logsumexp", [&] {
+    out_slot(out);
+    *out = tf::logsumexp(Borrowed(x, "x"),
+                         dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                         keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_norm(const tf_tensor *x, double p, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                  tf_tensor **out) {
+  return guard("norm", [&] {
+    out_slot(out);
+    *out = tf::norm(Borrowed(x, "x"),
+                    p,
+                    dim ? OptIntList(int_list(dim, n_dim, "dim")) : std::nullopt,
+                    keepdim != 0).detach_ref();
+  });
+}
+
+tf_status tf_cumsum(const tf_tensor *x, int64_t dim, tf_tensor **out) {
+  return guard("cumsum", [&] {
+    out_slot(out);
+    *out = tf::cumsum(Borrowed(x, "x"), dim).detach_ref();
+  });
+}
+
+tf_status tf_cumsum_backward(const tf_tensor *grad, int64_t dim, int32_t reverse, tf_tensor **out) {
+  return guard("cumsum_backward", [&] {
+    out_slot(out);
+    *out = tf::cumsum_backward(Borrowed(grad, "grad"), dim, reverse != 0).detach_ref();
+  });
+}
+
+// softmax and log_softmax, always shifted by the maximum
+
+tf_status tf_softmax(const tf_tensor *x, int64_t dim, tf_tensor **out) {
+  return guard("softmax", [&] {
+    out_slot(out);
+    *out = tf::softmax(Borrowed(x, "x"), dim).detach_ref();
+  });
+}
+
+tf_status tf_log_softmax(const tf_tensor *x, int64_t dim, tf_tensor **out) {
+  return guard("log_softmax", [&] {
+    out_slot(out);
+    *out = tf::log_softmax(Borrowed(x, "x"), dim).detach_ref();
+  });
+}
+
+tf_status tf_softmax_backward(const tf_tensor *grad, const tf_tensor *result, int64_t dim,
+                              tf_tensor **out) {
+  return guard("softmax_backward", [&] {
+    out_slot(out);
+    *out = tf::softmax_backward(Borrowed(grad, "grad"),
+                                Borrowed(result, "result"),
+                                dim).detach_ref();
+  });
+}
+
+tf_status tf_log_softmax_backward(const tf_tensor *grad, const tf_tensor *result, int64_t dim,
+                                  tf_tensor **out) {
+  return guard("log_softmax_backward", [&] {
+    out_slot(out);
+    *out = tf::log_softmax_backward(Borrowed(grad, "grad"),
+                                    Borrowed(result, "result"),
+                                    dim).detach_ref();
   });
 }
 

@@ -115,6 +115,24 @@ Tensor outer(const Tensor& a, const Tensor& b);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = Tensor(),
               tf_activation activation = TINYFIN_ACTIVATION_NONE);
 
+// Losses (src/ops/loss.cpp)
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const Tensor& weight = Tensor(),
+                     tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const Tensor& weight = Tensor(),
+                tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+Tensor mse_loss(const Tensor& pred, const Tensor& target,
+                tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+Tensor l1_loss(const Tensor& pred, const Tensor& target,
+               tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+Tensor huber_loss(const Tensor& pred, const Tensor& target, double delta = 1,
+                  tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+Tensor binary_cross_entropy(const Tensor& pred, const Tensor& target,
+                            const Tensor& weight = Tensor(),
+                            tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
+                                        const Tensor& weight = Tensor(),
+                                        tf_reduction reduction = TINYFIN_REDUCTION_MEAN);
+
 // Masks (src/ops/mask.cpp)
 Tensor count_nonzero(const Tensor& x);
 Tensor nonzero(const Tensor& x);
@@ -145,6 +163,29 @@ Tensor dropout(const Tensor& x, double p = 0.5, bool training = true);
 // Reductions over dimensions (src/ops/reduce.cpp)
 Tensor sum(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false,
            DType dtype = DType::none);
+Tensor mean(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false,
+            DType dtype = DType::none);
+Tensor prod(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor max(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor min(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor argmax(const Tensor& x, std::optional<int64_t> dim = std::nullopt, bool keepdim = false);
+Tensor argmin(const Tensor& x, std::optional<int64_t> dim = std::nullopt, bool keepdim = false);
+Tensor any(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor all(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor var(const Tensor& x, OptIntList dim = std::nullopt, double correction = 1,
+           bool keepdim = false);
+Tensor std(const Tensor& x, OptIntList dim = std::nullopt, double correction = 1,
+           bool keepdim = false);
+Tensor logsumexp(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor norm(const Tensor& x, double p = 2, OptIntList dim = std::nullopt, bool keepdim = false);
+Tensor cumsum(const Tensor& x, int64_t dim);
+Tensor cumsum_backward(const Tensor& grad, int64_t dim, bool reverse);
+
+// softmax and log_softmax, always shifted by the maximum (src/ops/softmax.cpp)
+Tensor softmax(const Tensor& x, int64_t dim = -1);
+Tensor log_softmax(const Tensor& x, int64_t dim = -1);
+Tensor softmax_backward(const Tensor& grad, const Tensor& result, int64_t dim);
+Tensor log_softmax_backward(const Tensor& grad, const Tensor& result, int64_t dim);
 
 // Functions of one element (src/ops/unary.cpp)
 Tensor neg(const Tensor& x);

@@ -306,6 +306,13 @@ tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, tf_activation activation, tf_tensor **out);
+tf_status tf_cross_entropy(const tf_tensor *logits, const tf_tensor *target, const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
+tf_status tf_nll_loss(const tf_tensor *log_probs, const tf_tensor *target, const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
+tf_status tf_mse_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction, tf_tensor **out);
+tf_status tf_l1_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction, tf_tensor **out);
+tf_status tf_huber_loss(const tf_tensor *pred, const tf_tensor *target, double delta, tf_reduction reduction, tf_tensor **out);
+tf_status tf_binary_cross_entropy(const tf_tensor *pred, const tf_tensor *target, const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
+tf_status tf_binary_cross_entropy_with_logits(const tf_tensor *logits, const tf_tensor *target, const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
 tf_status tf_count_nonzero(const tf_tensor *x, tf_tensor **out);
 tf_status tf_nonzero(const tf_tensor *x, tf_tensor **out);
 tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor **out);
@@ -324,6 +331,24 @@ tf_status tf_uniform_(tf_tensor *x, double low, double high);
 tf_status tf_normal_(tf_tensor *x, double mu, double sigma);
 tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor **out);
 tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_dtype dtype, tf_tensor **out);
+tf_status tf_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_dtype dtype, tf_tensor **out);
+tf_status tf_prod(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_max(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_min(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_argmax(const tf_tensor *x, const int64_t *dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_argmin(const tf_tensor *x, const int64_t *dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_any(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_all(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_var(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction, int32_t keepdim, tf_tensor **out);
+tf_status tf_std(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction, int32_t keepdim, tf_tensor **out);
+tf_status tf_logsumexp(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_norm(const tf_tensor *x, double p, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
+tf_status tf_cumsum(const tf_tensor *x, int64_t dim, tf_tensor **out);
+tf_status tf_cumsum_backward(const tf_tensor *grad, int64_t dim, int32_t reverse, tf_tensor **out);
+tf_status tf_softmax(const tf_tensor *x, int64_t dim, tf_tensor **out);
+tf_status tf_log_softmax(const tf_tensor *x, int64_t dim, tf_tensor **out);
+tf_status tf_softmax_backward(const tf_tensor *grad, const tf_tensor *result, int64_t dim, tf_tensor **out);
+tf_status tf_log_softmax_backward(const tf_tensor *grad, const tf_tensor *result, int64_t dim, tf_tensor **out);
 tf_status tf_neg(const tf_tensor *x, tf_tensor **out);
 tf_status tf_abs(const tf_tensor *x, tf_tensor **out);
 tf_status tf_square(const tf_tensor *x, tf_tensor **out);
@@ -464,6 +489,18 @@ tf_tensor *tfpy_bmm(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_outer(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
                        tf_activation activation);
+tf_tensor *tfpy_cross_entropy(const tf_tensor *logits, const tf_tensor *target,
+                              const tf_tensor *weight, tf_reduction reduction);
+tf_tensor *tfpy_nll_loss(const tf_tensor *log_probs, const tf_tensor *target,
+                         const tf_tensor *weight, tf_reduction reduction);
+tf_tensor *tfpy_mse_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction);
+tf_tensor *tfpy_l1_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction);
+tf_tensor *tfpy_huber_loss(const tf_tensor *pred, const tf_tensor *target, double delta,
+                           tf_reduction reduction);
+tf_tensor *tfpy_binary_cross_entropy(const tf_tensor *pred, const tf_tensor *target,
+                                     const tf_tensor *weight, tf_reduction reduction);
+tf_tensor *tfpy_binary_cross_entropy_with_logits(const tf_tensor *logits, const tf_tensor *target,
+                                                 const tf_tensor *weight, tf_reduction reduction);
 tf_tensor *tfpy_count_nonzero(const tf_tensor *x);
 tf_tensor *tfpy_nonzero(const tf_tensor *x);
 tf_tensor *tfpy_masked_select(const tf_tensor *x, const tf_tensor *mask);
@@ -488,6 +525,28 @@ int32_t tfpy_normal_(tf_tensor *x, double mu, double sigma);
 tf_tensor *tfpy_dropout(const tf_tensor *x, double p, int32_t training);
 tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                     tf_dtype dtype);
+tf_tensor *tfpy_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                     tf_dtype dtype);
+tf_tensor *tfpy_prod(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim);
+tf_tensor *tfpy_max(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim);
+tf_tensor *tfpy_min(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim);
+tf_tensor *tfpy_argmax(const tf_tensor *x, const int64_t *dim, int32_t keepdim);
+tf_tensor *tfpy_argmin(const tf_tensor *x, const int64_t *dim, int32_t keepdim);
+tf_tensor *tfpy_any(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim);
+tf_tensor *tfpy_all(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim);
+tf_tensor *tfpy_var(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction,
+                    int32_t keepdim);
+tf_tensor *tfpy_std(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction,
+                    int32_t keepdim);
+tf_tensor *tfpy_logsumexp(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim);
+tf_tensor *tfpy_norm(const tf_tensor *x, double p, const int64_t *dim, int64_t n_dim,
+                     int32_t keepdim);
+tf_tensor *tfpy_cumsum(const tf_tensor *x, int64_t dim);
+tf_tensor *tfpy_cumsum_backward(const tf_tensor *grad, int64_t dim, int32_t reverse);
+tf_tensor *tfpy_softmax(const tf_tensor *x, int64_t dim);
+tf_tensor *tfpy_log_softmax(const tf_tensor *x, int64_t dim);
+tf_tensor *tfpy_softmax_backward(const tf_tensor *grad, const tf_tensor *result, int64_t dim);
+tf_tensor *tfpy_log_softmax_backward(const tf_tensor *grad, const tf_tensor *result, int64_t dim);
 tf_tensor *tfpy_neg(const tf_tensor *x);
 tf_tensor *tfpy_abs(const tf_tensor *x);
 tf_tensor *tfpy_square(const tf_tensor *x);

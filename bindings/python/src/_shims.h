@@ -490,6 +490,57 @@ static tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const
   return out;
 }
 
+static tf_tensor *tfpy_cross_entropy(const tf_tensor *logits, const tf_tensor *target,
+                                     const tf_tensor *weight, tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_cross_entropy(logits, target, weight, reduction, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_nll_loss(const tf_tensor *log_probs, const tf_tensor *target,
+                                const tf_tensor *weight, tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_nll_loss(log_probs, target, weight, reduction, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_mse_loss(const tf_tensor *pred, const tf_tensor *target,
+                                tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_mse_loss(pred, target, reduction, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_l1_loss(const tf_tensor *pred, const tf_tensor *target,
+                               tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_l1_loss(pred, target, reduction, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_huber_loss(const tf_tensor *pred, const tf_tensor *target, double delta,
+                                  tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_huber_loss(pred, target, delta, reduction, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_binary_cross_entropy(const tf_tensor *pred, const tf_tensor *target,
+                                            const tf_tensor *weight, tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_binary_cross_entropy(pred, target, weight, reduction, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_binary_cross_entropy_with_logits(const tf_tensor *logits,
+                                                        const tf_tensor *target,
+                                                        const tf_tensor *weight,
+                                                        tf_reduction reduction) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_binary_cross_entropy_with_logits(logits, target, weight, reduction, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_count_nonzero(const tf_tensor *x) {
   tf_tensor *out = NULL;
   tfpy_note(tf_count_nonzero(x, &out));
@@ -599,6 +650,122 @@ static tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim
                            tf_dtype dtype) {
   tf_tensor *out = NULL;
   tfpy_note(tf_sum(x, dim, n_dim, keepdim, dtype, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
+                            tf_dtype dtype) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_mean(x, dim, n_dim, keepdim, dtype, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_prod(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                            int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_prod(x, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_max(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_max(x, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_min(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_min(x, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_argmax(const tf_tensor *x, const int64_t *dim, int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_argmax(x, dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_argmin(const tf_tensor *x, const int64_t *dim, int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_argmin(x, dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_any(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_any(x, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_all(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_all(x, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_var(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction,
+                           int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_var(x, dim, n_dim, correction, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_std(const tf_tensor *x, const int64_t *dim, int64_t n_dim, double correction,
+                           int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_std(x, dim, n_dim, correction, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_logsumexp(const tf_tensor *x, const int64_t *dim, int64_t n_dim,
+                                 int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_logsumexp(x, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_norm(const tf_tensor *x, double p, const int64_t *dim, int64_t n_dim,
+                            int32_t keepdim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_norm(x, p, dim, n_dim, keepdim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_cumsum(const tf_tensor *x, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_cumsum(x, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_cumsum_backward(const tf_tensor *grad, int64_t dim, int32_t reverse) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_cumsum_backward(grad, dim, reverse, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_softmax(const tf_tensor *x, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_softmax(x, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_log_softmax(const tf_tensor *x, int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_log_softmax(x, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_softmax_backward(const tf_tensor *grad, const tf_tensor *result,
+                                        int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_softmax_backward(grad, result, dim, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_log_softmax_backward(const tf_tensor *grad, const tf_tensor *result,
+                                            int64_t dim) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_log_softmax_backward(grad, result, dim, &out));
   return out;
 }
 

@@ -29,6 +29,7 @@ from ._convert import (
     operand,
     pair,
     real,
+    reduction_number,
     respelled,
     sizes,
     target_tensor,
@@ -128,6 +129,13 @@ lib_dot = lib.tfpy_dot
 lib_bmm = lib.tfpy_bmm
 lib_outer = lib.tfpy_outer
 lib_linear = lib.tfpy_linear
+lib_cross_entropy = lib.tfpy_cross_entropy
+lib_nll_loss = lib.tfpy_nll_loss
+lib_mse_loss = lib.tfpy_mse_loss
+lib_l1_loss = lib.tfpy_l1_loss
+lib_huber_loss = lib.tfpy_huber_loss
+lib_binary_cross_entropy = lib.tfpy_binary_cross_entropy
+lib_binary_cross_entropy_with_logits = lib.tfpy_binary_cross_entropy_with_logits
 lib_count_nonzero = lib.tfpy_count_nonzero
 lib_nonzero = lib.tfpy_nonzero
 lib_masked_select = lib.tfpy_masked_select
@@ -146,6 +154,24 @@ lib_uniform_ = lib.tfpy_uniform_
 lib_normal_ = lib.tfpy_normal_
 lib_dropout = lib.tfpy_dropout
 lib_sum = lib.tfpy_sum
+lib_mean = lib.tfpy_mean
+lib_prod = lib.tfpy_prod
+lib_max = lib.tfpy_max
+lib_min = lib.tfpy_min
+lib_argmax = lib.tfpy_argmax
+lib_argmin = lib.tfpy_argmin
+lib_any = lib.tfpy_any
+lib_all = lib.tfpy_all
+lib_var = lib.tfpy_var
+lib_std = lib.tfpy_std
+lib_logsumexp = lib.tfpy_logsumexp
+lib_norm = lib.tfpy_norm
+lib_cumsum = lib.tfpy_cumsum
+lib_cumsum_backward = lib.tfpy_cumsum_backward
+lib_softmax = lib.tfpy_softmax
+lib_log_softmax = lib.tfpy_log_softmax
+lib_softmax_backward = lib.tfpy_softmax_backward
+lib_log_softmax_backward = lib.tfpy_log_softmax_backward
 lib_neg = lib.tfpy_neg
 lib_abs = lib.tfpy_abs
 lib_square = lib.tfpy_square
@@ -1667,6 +1693,194 @@ def linear(
     raise_last()
 
 
+# Losses
+
+
+def cross_entropy(
+    logits: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy of softmax(logits) and a target.
+
+    logits: (C) or (N, C, …). target: class indices with one dimension fewer (integers, or
+    floats
+    with whole values; -100 counts for nothing), or probabilities of the same shape. weight:
+    (C),
+    one factor per class; no gradient reaches it. The mean is over the weights used, with
+    probabilities over samples, as in PyTorch.
+    Errors: index for a class out of range, naming it; shape.
+    """
+    reduction = reduction_number(reduction, "cross_entropy")
+    try:
+        h = lib_cross_entropy(
+            logits._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    except NOT_READY:
+        logits = tensor(logits, "logits", "cross_entropy")
+        target = tensor(target, "target", "cross_entropy", True)
+        weight = None if weight is None else tensor(weight, "weight", "cross_entropy")
+        h = lib_cross_entropy(
+            logits._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def nll_loss(
+    log_probs: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative log-probability of the target's classes: cross_entropy of log_softmax's result.
+
+    log_probs: (C) or (N, C, …). target, weight and the mean: as in cross_entropy with class
+    indices.
+    """
+    reduction = reduction_number(reduction, "nll_loss")
+    try:
+        h = lib_nll_loss(
+            log_probs._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    except NOT_READY:
+        log_probs = tensor(log_probs, "log_probs", "nll_loss")
+        target = tensor(target, "target", "nll_loss", True)
+        weight = None if weight is None else tensor(weight, "weight", "nll_loss")
+        h = lib_nll_loss(
+            log_probs._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def mse_loss(pred: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """Squared difference (pred - target)^2; shapes broadcast."""
+    reduction = reduction_number(reduction, "mse_loss")
+    try:
+        h = lib_mse_loss(pred._h, target._h, reduction)
+    except NOT_READY:
+        pred = tensor(pred, "pred", "mse_loss")
+        target = tensor(target, "target", "mse_loss", True)
+        h = lib_mse_loss(pred._h, target._h, reduction)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def l1_loss(pred: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """Absolute difference |pred - target|; shapes broadcast."""
+    reduction = reduction_number(reduction, "l1_loss")
+    try:
+        h = lib_l1_loss(pred._h, target._h, reduction)
+    except NOT_READY:
+        pred = tensor(pred, "pred", "l1_loss")
+        target = tensor(target, "target", "l1_loss", True)
+        h = lib_l1_loss(pred._h, target._h, reduction)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def huber_loss(
+    pred: TensorLike,
+    target: TensorLike,
+    delta: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """Half the squared difference d where |d| <= delta, delta * (|d| - delta / 2) beyond (Huber
+    1964); shapes broadcast.
+
+    delta: positive.
+    """
+    reduction = reduction_number(reduction, "huber_loss")
+    try:
+        h = lib_huber_loss(pred._h, target._h, delta, reduction)
+    except NOT_READY:
+        pred = tensor(pred, "pred", "huber_loss")
+        target = tensor(target, "target", "huber_loss", True)
+        delta = real(delta, "delta", "huber_loss")
+        h = lib_huber_loss(pred._h, target._h, delta, reduction)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def binary_cross_entropy(
+    pred: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-(target * log(pred) + (1 - target) * log(1 - pred)) of probabilities, which are clamped
+    to [1e-7, 1 - 1e-7].
+
+    weight: factors of the elements. The mean is over elements.
+    """
+    reduction = reduction_number(reduction, "binary_cross_entropy")
+    try:
+        h = lib_binary_cross_entropy(
+            pred._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    except NOT_READY:
+        pred = tensor(pred, "pred", "binary_cross_entropy")
+        target = tensor(target, "target", "binary_cross_entropy", True)
+        weight = None if weight is None else tensor(weight, "weight", "binary_cross_entropy")
+        h = lib_binary_cross_entropy(
+            pred._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def binary_cross_entropy_with_logits(
+    logits: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """binary_cross_entropy of sigmoid(logits), without overflow or loss of digits.
+
+    weight:
+    factors of the elements. The mean is over elements.
+    """
+    reduction = reduction_number(reduction, "binary_cross_entropy_with_logits")
+    try:
+        h = lib_binary_cross_entropy_with_logits(
+            logits._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    except NOT_READY:
+        logits = tensor(logits, "logits", "binary_cross_entropy_with_logits")
+        target = tensor(target, "target", "binary_cross_entropy_with_logits", True)
+        weight = None if weight is None else tensor(
+            weight, "weight", "binary_cross_entropy_with_logits"
+        )
+        h = lib_binary_cross_entropy_with_logits(
+            logits._h, target._h, NULL if weight is None else weight._h, reduction
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
 # Masks
 
 
@@ -2048,6 +2262,577 @@ def sum(
         x = tensor(x, "x", "sum")
         keepdim = truth(keepdim, "keepdim", "sum")
         h = lib_sum(x._h, dim, n_dim, keepdim, dtype)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def mean(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    dtype: DTypeLike | None = None,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Mean over dimensions (all where none is given); NaN of no elements.
+
+    Integers and bool are
+    averaged as float32.
+    """
+    if axis is not UNSET:
+        dim = respelled("mean", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("mean", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "mean")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    dtype = 0 if dtype is None else dtype_number(dtype)
+    try:
+        h = lib_mean(x._h, dim, n_dim, keepdim, dtype)
+    except NOT_READY:
+        x = tensor(x, "x", "mean")
+        keepdim = truth(keepdim, "keepdim", "mean")
+        h = lib_mean(x._h, dim, n_dim, keepdim, dtype)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def prod(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Product over dimensions (all where none is given); 1 of no elements.
+
+    Integers and bool are
+    multiplied as int64.
+    """
+    if axis is not UNSET:
+        dim = respelled("prod", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("prod", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "prod")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_prod(x._h, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "prod")
+        keepdim = truth(keepdim, "keepdim", "prod")
+        h = lib_prod(x._h, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def max(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Greatest element over dimensions (all where none is given); NaN wins.
+
+    Equal elements share
+    the gradient. Errors: argument where there is no element.
+    """
+    if axis is not UNSET:
+        dim = respelled("max", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("max", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "max")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_max(x._h, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "max")
+        keepdim = truth(keepdim, "keepdim", "max")
+        h = lib_max(x._h, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def min(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Least element over dimensions (all where none is given); NaN wins.
+
+    Equal elements share
+    the gradient. Errors: argument where there is no element.
+    """
+    if axis is not UNSET:
+        dim = respelled("min", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("min", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "min")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_min(x._h, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "min")
+        keepdim = truth(keepdim, "keepdim", "min")
+        h = lib_min(x._h, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def argmax(
+    x: TensorLike,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Index (int64) of the greatest element along a dimension, or among all in row-major order;
+    the first of equal ones, the first NaN where there is one.
+
+    Errors: argument where there is no
+    element.
+    """
+    if axis is not UNSET:
+        dim = respelled("argmax", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("argmax", "keepdim", keepdim, False, "keepdims", keepdims)
+    dim = NULL if dim is None else (integer(dim, "dim", "argmax"),)
+    try:
+        h = lib_argmax(x._h, dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "argmax")
+        keepdim = truth(keepdim, "keepdim", "argmax")
+        h = lib_argmax(x._h, dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def argmin(
+    x: TensorLike,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Index (int64) of the least element along a dimension, or among all in row-major order; the
+    first of equal ones, the first NaN where there is one.
+
+    Errors: argument where there is no
+    element.
+    """
+    if axis is not UNSET:
+        dim = respelled("argmin", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("argmin", "keepdim", keepdim, False, "keepdims", keepdims)
+    dim = NULL if dim is None else (integer(dim, "dim", "argmin"),)
+    try:
+        h = lib_argmin(x._h, dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "argmin")
+        keepdim = truth(keepdim, "keepdim", "argmin")
+        h = lib_argmin(x._h, dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def any(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Whether an element over dimensions (all where none is given) is not 0; false of none."""
+    if axis is not UNSET:
+        dim = respelled("any", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("any", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "any")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_any(x._h, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "any")
+        keepdim = truth(keepdim, "keepdim", "any")
+        h = lib_any(x._h, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def all(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Whether every element over dimensions (all where none is given) is not 0; true of none."""
+    if axis is not UNSET:
+        dim = respelled("all", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("all", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "all")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_all(x._h, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "all")
+        keepdim = truth(keepdim, "keepdim", "all")
+        h = lib_all(x._h, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def var(
+    x: TensorLike,
+    dim: Ints | None = None,
+    correction: float = 1.0,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Variance over dimensions (all where none is given): the sum of squared distances from the
+    mean, divided by the number of elements less `correction`.
+
+    Integers and bool count as float32.
+    """
+    if axis is not UNSET:
+        dim = respelled("var", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("var", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "var")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_var(x._h, dim, n_dim, correction, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "var")
+        correction = real(correction, "correction", "var")
+        keepdim = truth(keepdim, "keepdim", "var")
+        h = lib_var(x._h, dim, n_dim, correction, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def std(
+    x: TensorLike,
+    dim: Ints | None = None,
+    correction: float = 1.0,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """Standard deviation: the square root of var.
+
+    Its gradient where it is 0 is 0.
+    """
+    if axis is not UNSET:
+        dim = respelled("std", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("std", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "std")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_std(x._h, dim, n_dim, correction, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "std")
+        correction = real(correction, "correction", "std")
+        keepdim = truth(keepdim, "keepdim", "std")
+        h = lib_std(x._h, dim, n_dim, correction, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def logsumexp(
+    x: TensorLike,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """log(sum(exp(x))) over dimensions (all where none is given), without overflow; -inf of no
+    elements.
+
+    Integers and bool count as float32.
+    """
+    if axis is not UNSET:
+        dim = respelled("logsumexp", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("logsumexp", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "logsumexp")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_logsumexp(x._h, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "logsumexp")
+        keepdim = truth(keepdim, "keepdim", "logsumexp")
+        h = lib_logsumexp(x._h, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def norm(
+    x: TensorLike,
+    p: float = 2.0,
+    dim: Ints | None = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = UNSET,
+    keepdims: Any = UNSET,
+) -> Tensor:
+    """The p-norm over dimensions (all where none is given): sum(|x|^p)^(1/p); p = inf: the
+    greatest |x|; -inf: the least; 0: the number of elements that are not 0.
+
+    The gradient where the
+    norm is 0 is 0. Integers and bool count as float32.
+    """
+    if axis is not UNSET:
+        dim = respelled("norm", "dim", dim, None, "axis", axis)
+    if keepdims is not UNSET:
+        keepdim = respelled("norm", "keepdim", keepdim, False, "keepdims", keepdims)
+    if dim is None:
+        n_dim, dim = 0, NULL
+    else:
+        dim = ints(dim, "dim", "norm")
+        n_dim = len(dim)
+        dim = dim or EMPTY
+    try:
+        h = lib_norm(x._h, p, dim, n_dim, keepdim)
+    except NOT_READY:
+        x = tensor(x, "x", "norm")
+        p = real(p, "p", "norm")
+        keepdim = truth(keepdim, "keepdim", "norm")
+        h = lib_norm(x._h, p, dim, n_dim, keepdim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def cumsum(x: TensorLike, dim: int = REQUIRED, *, axis: Any = UNSET) -> Tensor:
+    """Running sums along a dimension.
+
+    Integers and bool are added up as int64.
+    """
+    if axis is not UNSET:
+        dim = respelled("cumsum", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("cumsum", "dim")
+    try:
+        h = lib_cumsum(x._h, dim)
+    except NOT_READY:
+        x = tensor(x, "x", "cumsum")
+        dim = integer(dim, "dim", "cumsum")
+        h = lib_cumsum(x._h, dim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _cumsum_backward(
+    grad: TensorLike,
+    dim: int = REQUIRED,
+    reverse: bool = REQUIRED,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """Running sums along a dimension, from its end where `reverse`: the gradient of cumsum."""
+    if axis is not UNSET:
+        dim = respelled("cumsum_backward", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("cumsum_backward", "dim")
+    if reverse is REQUIRED:
+        missing("cumsum_backward", "reverse")
+    try:
+        h = lib_cumsum_backward(grad._h, dim, reverse)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "cumsum_backward")
+        dim = integer(dim, "dim", "cumsum_backward")
+        reverse = truth(reverse, "reverse", "cumsum_backward")
+        h = lib_cumsum_backward(grad._h, dim, reverse)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# softmax and log_softmax, always shifted by the maximum
+
+
+def softmax(x: TensorLike, dim: int = -1, *, axis: Any = UNSET) -> Tensor:
+    """exp(x) divided by its sum along a dimension, without overflow.
+
+    Integers and bool are
+    computed as float32.
+    """
+    if axis is not UNSET:
+        dim = respelled("softmax", "dim", dim, -1, "axis", axis)
+    try:
+        h = lib_softmax(x._h, dim)
+    except NOT_READY:
+        x = tensor(x, "x", "softmax")
+        dim = integer(dim, "dim", "softmax")
+        h = lib_softmax(x._h, dim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def log_softmax(x: TensorLike, dim: int = -1, *, axis: Any = UNSET) -> Tensor:
+    """The logarithm of softmax, without overflow or loss of digits.
+
+    Integers and bool are
+    computed as float32.
+    """
+    if axis is not UNSET:
+        dim = respelled("log_softmax", "dim", dim, -1, "axis", axis)
+    try:
+        h = lib_log_softmax(x._h, dim)
+    except NOT_READY:
+        x = tensor(x, "x", "log_softmax")
+        dim = integer(dim, "dim", "log_softmax")
+        h = lib_log_softmax(x._h, dim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _softmax_backward(
+    grad: TensorLike,
+    result: TensorLike,
+    dim: int = REQUIRED,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """result * (grad - sum(grad * result)): the gradient of softmax."""
+    if axis is not UNSET:
+        dim = respelled("softmax_backward", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("softmax_backward", "dim")
+    try:
+        h = lib_softmax_backward(grad._h, result._h, dim)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "softmax_backward")
+        result = tensor(result, "result", "softmax_backward")
+        dim = integer(dim, "dim", "softmax_backward")
+        h = lib_softmax_backward(grad._h, result._h, dim)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _log_softmax_backward(
+    grad: TensorLike,
+    result: TensorLike,
+    dim: int = REQUIRED,
+    *,
+    axis: Any = UNSET,
+) -> Tensor:
+    """grad - exp(result) * sum(grad): the gradient of log_softmax."""
+    if axis is not UNSET:
+        dim = respelled("log_softmax_backward", "dim", dim, REQUIRED, "axis", axis)
+    if dim is REQUIRED:
+        missing("log_softmax_backward", "dim")
+    try:
+        h = lib_log_softmax_backward(grad._h, result._h, dim)
+    except NOT_READY:
+        grad = tensor(grad, "grad", "log_softmax_backward")
+        result = tensor(result, "result", "log_softmax_backward")
+        dim = integer(dim, "dim", "log_softmax_backward")
+        h = lib_log_softmax_backward(grad._h, result._h, dim)
     if h:
         t = new(Tensor)
         t._h = h
@@ -3472,6 +4257,23 @@ class TensorOps:
     normal_ = normal_
     dropout = dropout
     sum = sum
+    mean = mean
+    prod = prod
+    max = max
+    amax = max
+    min = min
+    amin = min
+    argmax = argmax
+    argmin = argmin
+    any = any
+    all = all
+    var = var
+    std = std
+    logsumexp = logsumexp
+    norm = norm
+    cumsum = cumsum
+    softmax = softmax
+    log_softmax = log_softmax
     neg = neg
     __neg__ = neg
     abs = abs
@@ -3521,6 +4323,8 @@ class TensorOps:
 
 clip = clamp
 cat = concat
+amax = max
+amin = min
 broadcast_to = expand
 tile = repeat
 
@@ -3528,8 +4332,16 @@ tile = repeat
 __all__ = [
     "abs",
     "add",
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
     "avg_pool2d",
     "avgpool2d",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -3550,6 +4362,8 @@ __all__ = [
     "conv2d",
     "cos",
     "count_nonzero",
+    "cross_entropy",
+    "cumsum",
     "div",
     "dot",
     "dropout",
@@ -3568,38 +4382,49 @@ __all__ = [
     "ge",
     "gelu",
     "gt",
+    "huber_loss",
     "index_select",
     "isfinite",
     "isinf",
     "isnan",
+    "l1_loss",
     "le",
     "leaky_relu",
     "linear",
     "log",
     "log1p",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logsumexp",
     "lt",
     "masked_fill",
     "masked_select",
     "matmul",
+    "max",
     "max_pool2d",
     "maximum",
     "maxpool2d",
+    "mean",
+    "min",
     "minimum",
     "movedim",
+    "mse_loss",
     "mul",
     "narrow",
     "ne",
     "neg",
+    "nll_loss",
     "nonzero",
+    "norm",
     "one_hot",
     "outer",
     "pad2d",
     "permute",
     "pow",
+    "prod",
     "reciprocal",
     "relu",
     "remainder",
@@ -3614,12 +4439,14 @@ __all__ = [
     "sign",
     "silu",
     "sin",
+    "softmax",
     "softplus",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
     "sub",
     "sum",
     "swapaxes",
@@ -3630,5 +4457,6 @@ __all__ = [
     "tril",
     "triu",
     "unsqueeze",
+    "var",
     "where",
 ]
