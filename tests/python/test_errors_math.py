@@ -48,3 +48,36 @@ def test_integer_division_by_zero_does_not_trap():
     assert (a // b).tolist() == [0, 0, least]
     assert (a % b).tolist() == [0, 0, 0]
     assert (tensor([0, 2, -1], "int64") ** tensor([-1, -1, -3], "int64")).tolist() == [0, 0, -1]
+
+
+SCORES = tensor([[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "fragments"),
+    [
+        (lambda: _ops.sum(SCORES, 2), IndexError, ["[sum]", "2"]),
+        (lambda: _ops.sum(SCORES, (0, 0)), ValueError, ["[sum]"]),
+        (lambda: _ops.max(tensor(np.zeros((0, 3)))), ValueError, ["[max]", "at least one"]),
+        (lambda: _ops.argmax(tensor(np.zeros((2, 0))), 1), ValueError, ["[argmax]", "at least"]),
+        (lambda: _ops.mean(SCORES, dtype="int64"), TypeError, ["[mean]", "int64"]),
+        (lambda: _ops.softmax(SCORES, 2), IndexError, ["[softmax]", "2"]),
+        (lambda: _ops.cumsum(SCORES, -3), IndexError, ["[cumsum]", "-3"]),
+        (lambda: _ops.norm(SCORES, p=float("nan")), ValueError, ["[norm]", "NaN"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([0, 3], "int64")), IndexError,
+         ["[cross_entropy]", "class index 3", "0 to 2"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([0, -1], "int32")), IndexError, ["-1"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([0, 0.5])), ValueError, ["0.5", "whole"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([0], "int64")), ValueError, ["(1,)", "(2,)"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([True, False], "bool")), TypeError, ["bool"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([[1, 0]])), ValueError, ["(1, 2)", "(2, 3)"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor(1, "int64")), ValueError, ["()", "(2, 3)"]),
+        (lambda: _ops.cross_entropy(SCORES, tensor([0, 1], "int64"), tensor([1, 1])), ValueError,
+         ["weights", "(3,)"]),
+        (lambda: _ops.nll_loss(SCORES, tensor([0, 7], "int64")), IndexError, ["[nll_loss]", "7"]),
+        (lambda: _ops.huber_loss(SCORES, SCORES, delta=-1), ValueError, ["[huber_loss]", "delta"]),
+        (lambda: _ops.mse_loss(SCORES, tensor([1, 2])), ValueError, ["(2, 3)", "(2,)"]),
+    ],
+)  # fmt: skip
+def test_reductions_and_losses_refuse(call, error, fragments):
+    test_refused(call, error, fragments)
