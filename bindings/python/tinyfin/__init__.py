@@ -7,30 +7,22 @@ x = tf.Tensor([[1.0, 2.0]], requires_grad=True)
 print(x.grad)
 """
 
-from . import ctx, errors, runtime
+from . import creation, ctx, errors, runtime
 from ._native import ffi as _ffi
 from ._native import lib as _lib
 from ._ops import *  # noqa: F403
 from ._ops import __all__ as _op_names
 from .autograd import grad
+from .creation import *  # noqa: F403
 from .ctx import *  # noqa: F403
 from .errors import *  # noqa: F403
 from .runtime import *  # noqa: F403
-from .tensor import (
-    Tensor,
-    as_tensor,
-    empty,
-    from_dlpack,
-    full,
-    ones,
-    ones_like,
-    zeros,
-    zeros_like,
-)
+from .tensor import Tensor
 from .types import DEVICE, DTYPE, Device
 
 __all__ = [
     *_op_names,
+    *creation.__all__,
     *ctx.__all__,
     *errors.__all__,
     *runtime.__all__,
@@ -38,16 +30,8 @@ __all__ = [
     "DTYPE",
     "Device",
     "Tensor",
-    "as_tensor",
     "ctx",
-    "empty",
-    "from_dlpack",
-    "full",
     "grad",
-    "ones",
-    "ones_like",
-    "zeros",
-    "zeros_like",
 ]
 
 __version__ = _ffi.string(_lib.tf_version()).decode()

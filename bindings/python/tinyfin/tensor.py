@@ -63,7 +63,8 @@ class Tensor(TensorOps):
     @staticmethod
     def new(shape: Any, requires_grad: bool = False) -> Tensor:
         """Zeros, float32."""
-        return zeros(shape, requires_grad=requires_grad)
+        made = _ops._zeros(shape)
+        return made.requires_grad_() if requires_grad else made
 
     @classmethod
     def from_numpy(
@@ -365,6 +366,16 @@ class Tensor(TensorOps):
             raise_last()
         return adopt(h)
 
+    def concat(self, other: Any, dim: int = 0) -> Tensor:
+        """This tensor followed by another, or by a list of them, along a dimension."""
+        others = list(other) if isinstance(other, (list, tuple)) else [other]
+        return _ops.concat([self, *others], dim)
+
+    cat = concat
+
+    def has_nan_or_inf(self) -> bool:
+        return not self.isfinite().all().item()
+
     def copy(self) -> Tensor:
         """A copy with memory of its own (differentiable)."""
         return _ops.clone(self)
@@ -388,100 +399,3 @@ class Tensor(TensorOps):
 
 _ops.bind(Tensor)
 _convert.bind(Tensor)
-
-
-def _made(tensor: Tensor, requires_grad: bool) -> Tensor:
-    return tensor.requires_grad_() if requires_grad else tensor
-
-
-def empty(
-    *shape: Any,
-    dtype: DTypeLike | None = None,
-    device: DeviceLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor whose values are whatever the memory held."""
-    return _made(_ops._empty(*shape, dtype=dtype, device=device), requires_grad)
-
-
-def zeros(
-    *shape: Any,
-    dtype: DTypeLike | None = None,
-    device: DeviceLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor of zeros."""
-    return _made(_ops._zeros(*shape, dtype=dtype, device=device), requires_grad)
-
-
-def ones(
-    *shape: Any,
-    dtype: DTypeLike | None = None,
-    device: DeviceLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor of ones."""
-    return _made(_ops._ones(*shape, dtype=dtype, device=device), requires_grad)
-
-
-def full(
-    shape: Any,
-    value: Any,
-    dtype: DTypeLike | None = None,
-    device: DeviceLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor filled with one value."""
-    return _made(_ops._full(shape, value, dtype, device), requires_grad)
-
-
-def _like(
-    x: TensorLike,
-    value: int,
-    dtype: DTypeLike | None,
-    device: DeviceLike | None,
-    requires_grad: bool,
-) -> Tensor:
-    x = _convert.tensor(x, "x", "zeros_like")
-    if dtype is None and device is None:
-        made = _ops._ones_like(x) if value else _ops._zeros_like(x)
-    else:
-        function = _ops._ones if value else _ops._zeros
-        made = function(x.shape, dtype=dtype or x.dtype, device=device or x.device)
-    return _made(made, requires_grad)
-
-
-def zeros_like(
-    x: TensorLike,
-    dtype: DTypeLike | None = None,
-    device: DeviceLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Zeros in the shape, dtype and device of x."""
-    return _like(x, 0, dtype, device, requires_grad)
-
-
-def ones_like(
-    x: TensorLike,
-    dtype: DTypeLike | None = None,
-    device: DeviceLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Ones in the shape, dtype and device of x."""
-    return _like(x, 1, dtype, device, requires_grad)
-
-
-def from_dlpack(source: Any) -> Tensor:
-    """A tensor over the memory of anything with `__dlpack__`, without a copy."""
-    return adopt(interchange.from_dlpack(source))
-
-
-def as_tensor(data: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """data itself where it is a Tensor of that dtype, else Tensor(data, dtype)."""
-    if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
-        return data
-    return Tensor(data, dtype)
-
-
-for _function in (empty, zeros, ones, full, zeros_like, ones_like, from_dlpack):
-    setattr(Tensor, _function.__name__, staticmethod(_function))
