@@ -192,3 +192,11 @@ static tf_tensor *tfpy_from_dlpack(void *managed, int32_t versioned, const char 
                                   versioned ? dl_release_versioned : dl_release, &out));
   return out;
 }
+
+/* Modules ---------------------------------------------------------------------------------- */
+
+static tf_tensor *tfpy_module_forward(tf_module *module, const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_module_forward(module, x, &out));
+  return out;
+}
