@@ -66,8 +66,7 @@ def main():
     sys.stdout = sys.stderr  # what a library prints is no answer
     workload = load_workload(workload_name)
     cases = {c.name: c for c in workload.CASES}
-    library = load_library(side, threads) if getattr(workload, "NEEDS_LIBRARY", True) else None
-    sampler = None
+    library = sampler = None
     gc.disable()
     for line in sys.stdin:
         command = json.loads(line)
@@ -75,6 +74,8 @@ def main():
             if "case" in command:
                 sampler = None
                 gc.collect()
+                if library is None and getattr(workload, "NEEDS_LIBRARY", True):
+                    library = load_library(side, threads)
                 sampler = Sampler(workload.build(side, library, **cases[command["case"]].params))
                 answer = {}
             else:
