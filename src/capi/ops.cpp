@@ -774,6 +774,62 @@ tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out) {
   });
 }
 
+// Normalisation
+
+tf_status tf_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
+                        int64_t n_normalized_shape, const tf_tensor *weight, const tf_tensor *bias,
+                        double eps, tf_tensor **out) {
+  return guard("layer_norm", [&] {
+    out_slot(out);
+    *out = tf::layer_norm(Borrowed(x, "x"),
+                          int_list(normalized_shape, n_normalized_shape, "normalized_shape"),
+                          Borrowed(weight),
+                          Borrowed(bias),
+                          eps).detach_ref();
+  });
+}
+
+tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                        const tf_tensor *running_var, const tf_tensor *weight,
+                        const tf_tensor *bias, int32_t training, double momentum, double eps,
+                        tf_tensor **out) {
+  return guard("batch_norm", [&] {
+    out_slot(out);
+    *out = tf::batch_norm(Borrowed(x, "x"),
+                          Borrowed(running_mean),
+                          Borrowed(running_var),
+                          Borrowed(weight),
+                          Borrowed(bias),
+                          training != 0,
+                          momentum,
+                          eps).detach_ref();
+  });
+}
+
+tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                        const tf_tensor *bias, double eps, tf_tensor **out) {
+  return guard("group_norm", [&] {
+    out_slot(out);
+    *out = tf::group_norm(Borrowed(x, "x"),
+                          num_groups,
+                          Borrowed(weight),
+                          Borrowed(bias),
+                          eps).detach_ref();
+  });
+}
+
+tf_status tf_rms_norm(const tf_tensor *x, const int64_t *normalized_shape,
+                      int64_t n_normalized_shape, const tf_tensor *weight, double eps,
+                      tf_tensor **out) {
+  return guard("rms_norm", [&] {
+    out_slot(out);
+    *out = tf::rms_norm(Borrowed(x, "x"),
+                        int_list(normalized_shape, n_normalized_shape, "normalized_shape"),
+                        Borrowed(weight),
+                        eps).detach_ref();
+  });
+}
+
 // Pooling over images
 
 tf_status tf_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,

@@ -116,8 +116,7 @@ Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const 
                tf_activation activation) {
   const Dims shape{x.size(0), weight.size(0), output_size(x.size(2), weight.size(2), g, 0),
                    output_size(x.size(3), weight.size(3), g, 1)};
-  return run(conv2d_p, {&x, &weight, &bias}, g.attrs(int64_t(activation)),
-             channels_last(shape, x));
+  return run(conv2d_p, {&x, &weight, &bias}, g.attrs(int64_t(activation)), channels_last(shape, x));
 }
 
 Tensor grad_input(const Tensor& grad, const Tensor& weight, const Geometry& g, int64_t height,
@@ -182,7 +181,8 @@ Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, c
 
 }  // namespace
 
-//@op conv2d(Tensor x, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1, int groups=1, activation activation=None) -> Tensor
+//@op conv2d(Tensor x, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2]
+//@     dilation=1, int groups=1, activation activation=None) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: function method
@@ -196,7 +196,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Pair st
   return convolve(x, weight, bias, Geometry(stride, sides, dilation, groups), activation);
 }
 
-//@op conv2d_padded(Tensor x, Tensor weight, Tensor? bias, int[2] stride, int[] padding, int[2] dilation, int groups, activation activation=None) -> Tensor
+//@op conv2d_padded(Tensor x, Tensor weight, Tensor? bias, int[2] stride, int[] padding, int[2]
+//@     dilation, int groups, activation activation=None) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: private

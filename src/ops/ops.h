@@ -140,6 +140,18 @@ Tensor masked_select(const Tensor& x, const Tensor& mask);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);
 Tensor triu(const Tensor& x, int64_t diagonal = 0);
 
+// Normalisation (src/ops/norm.cpp)
+Tensor layer_norm(const Tensor& x, IntList normalized_shape, const Tensor& weight = Tensor(),
+                  const Tensor& bias = Tensor(), double eps = 1e-05);
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean = Tensor(),
+                  const Tensor& running_var = Tensor(), const Tensor& weight = Tensor(),
+                  const Tensor& bias = Tensor(), bool training = false, double momentum = 0.1,
+                  double eps = 1e-05);
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = Tensor(),
+                  const Tensor& bias = Tensor(), double eps = 1e-05);
+Tensor rms_norm(const Tensor& x, IntList normalized_shape, const Tensor& weight = Tensor(),
+                double eps = 1e-06);
+
 // Pooling over images (src/ops/pool.cpp)
 Tensor max_pool2d(const Tensor& x, Pair kernel_size, OptIntList stride = std::nullopt,
                   Pair padding = Pair{0, 0});

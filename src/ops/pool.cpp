@@ -137,8 +137,8 @@ Windows windows_of(const Tensor& x, const Pair& kernel, OptIntList stride, const
     step = {stride->front(), stride->back()};
   }
   for (int k = 0; k < 2; ++k) {
-    TF_CHECK(kernel[k] >= 1 && kernel[k] <= kMost, TINYFIN_ERROR_ARGUMENT,
-             "received kernel_size ", kernel[k], "; expected 1 or more");
+    TF_CHECK(kernel[k] >= 1 && kernel[k] <= kMost, TINYFIN_ERROR_ARGUMENT, "received kernel_size ",
+             kernel[k], "; expected 1 or more");
     TF_CHECK(step[k] >= 1 && step[k] <= kMost, TINYFIN_ERROR_ARGUMENT, "received stride ", step[k],
              "; expected 1 or more");
     TF_CHECK(pad[k] >= 0 && pad[k] <= kernel[k] / 2, TINYFIN_ERROR_ARGUMENT, "received padding ",
@@ -156,7 +156,8 @@ void check_divisible(const Tensor& x, const Pair& kernel) {
   for (int k = 0; k < 2; ++k)
     TF_CHECK(kernel[k] >= 1 && x.size(2 + k) % kernel[k] == 0, TINYFIN_ERROR_SHAPE,
              "received input of shape ", to_string(x.shape()), " for windows of (", kernel[0], ", ",
-             kernel[1], "); expected height and width that they divide; max_pool2d and avg_pool2d "
+             kernel[1],
+             "); expected height and width that they divide; max_pool2d and avg_pool2d "
              "leave a rest out");
 }
 
@@ -183,7 +184,8 @@ Tensor max_pool2d(const Tensor& input, Pair kernel_size, OptIntList stride, Pair
   return out[0];
 }
 
-//@op avg_pool2d(Tensor x, int[2] kernel_size, int[]? stride=None, int[2] padding=0, bool count_include_pad=True) -> Tensor
+//@op avg_pool2d(Tensor x, int[2] kernel_size, int[]? stride=None, int[2] padding=0, bool
+//@     count_include_pad=True) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: function method

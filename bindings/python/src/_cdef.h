@@ -318,6 +318,10 @@ tf_status tf_nonzero(const tf_tensor *x, tf_tensor **out);
 tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor **out);
 tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
 tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
+tf_status tf_layer_norm(const tf_tensor *x, const int64_t *normalized_shape, int64_t n_normalized_shape, const tf_tensor *weight, const tf_tensor *bias, double eps, tf_tensor **out);
+tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean, const tf_tensor *running_var, const tf_tensor *weight, const tf_tensor *bias, int32_t training, double momentum, double eps, tf_tensor **out);
+tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight, const tf_tensor *bias, double eps, tf_tensor **out);
+tf_status tf_rms_norm(const tf_tensor *x, const int64_t *normalized_shape, int64_t n_normalized_shape, const tf_tensor *weight, double eps, tf_tensor **out);
 tf_status tf_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride, int64_t n_stride, const int64_t *padding, tf_tensor **out);
 tf_status tf_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride, int64_t n_stride, const int64_t *padding, int32_t count_include_pad, tf_tensor **out);
 tf_status tf_maxpool2d(const tf_tensor *x, const int64_t *kernel_size, tf_tensor **out);
@@ -506,6 +510,16 @@ tf_tensor *tfpy_nonzero(const tf_tensor *x);
 tf_tensor *tfpy_masked_select(const tf_tensor *x, const tf_tensor *mask);
 tf_tensor *tfpy_tril(const tf_tensor *x, int64_t diagonal);
 tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal);
+tf_tensor *tfpy_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
+                           int64_t n_normalized_shape, const tf_tensor *weight,
+                           const tf_tensor *bias, double eps);
+tf_tensor *tfpy_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                           const tf_tensor *running_var, const tf_tensor *weight,
+                           const tf_tensor *bias, int32_t training, double momentum, double eps);
+tf_tensor *tfpy_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                           const tf_tensor *bias, double eps);
+tf_tensor *tfpy_rms_norm(const tf_tensor *x, const int64_t *normalized_shape,
+                         int64_t n_normalized_shape, const tf_tensor *weight, double eps);
 tf_tensor *tfpy_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,
                            int64_t n_stride, const int64_t *padding);
 tf_tensor *tfpy_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride,

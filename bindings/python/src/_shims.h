@@ -571,6 +571,37 @@ static tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal) {
   return out;
 }
 
+static tf_tensor *tfpy_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
+                                  int64_t n_normalized_shape, const tf_tensor *weight,
+                                  const tf_tensor *bias, double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_layer_norm(x, normalized_shape, n_normalized_shape, weight, bias, eps, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                                  const tf_tensor *running_var, const tf_tensor *weight,
+                                  const tf_tensor *bias, int32_t training, double momentum,
+                                  double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                                  const tf_tensor *bias, double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_group_norm(x, num_groups, weight, bias, eps, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_rms_norm(const tf_tensor *x, const int64_t *normalized_shape,
+                                int64_t n_normalized_shape, const tf_tensor *weight, double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_rms_norm(x, normalized_shape, n_normalized_shape, weight, eps, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_max_pool2d(const tf_tensor *x, const int64_t *kernel_size,
                                   const int64_t *stride, int64_t n_stride, const int64_t *padding) {
   tf_tensor *out = NULL;

@@ -141,6 +141,10 @@ lib_nonzero = lib.tfpy_nonzero
 lib_masked_select = lib.tfpy_masked_select
 lib_tril = lib.tfpy_tril
 lib_triu = lib.tfpy_triu
+lib_layer_norm = lib.tfpy_layer_norm
+lib_batch_norm = lib.tfpy_batch_norm
+lib_group_norm = lib.tfpy_group_norm
+lib_rms_norm = lib.tfpy_rms_norm
 lib_max_pool2d = lib.tfpy_max_pool2d
 lib_avg_pool2d = lib.tfpy_avg_pool2d
 lib_maxpool2d = lib.tfpy_maxpool2d
@@ -1950,6 +1954,161 @@ def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
         x = tensor(x, "x", "triu")
         diagonal = integer(diagonal, "diagonal", "triu")
         h = lib_triu(x._h, diagonal)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Normalisation
+
+
+def layer_norm(
+    x: TensorLike,
+    normalized_shape: Ints,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, over the last dimensions.
+
+    x: (…, *normalized_shape); weight, bias: normalized_shape. The variance is divided by the
+    number of elements. Ba, Kiros, Hinton 2016.
+    Errors: shape where these do not fit.
+    """
+    normalized_shape = ints(normalized_shape, "normalized_shape", "layer_norm")
+    try:
+        h = lib_layer_norm(
+            x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
+            weight._h, NULL if bias is None else bias._h, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "layer_norm")
+        weight = None if weight is None else tensor(weight, "weight", "layer_norm")
+        bias = None if bias is None else tensor(bias, "bias", "layer_norm")
+        eps = real(eps, "eps", "layer_norm")
+        h = lib_layer_norm(
+            x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
+            weight._h, NULL if bias is None else bias._h, eps
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def batch_norm(
+    x: TensorLike,
+    running_mean: TensorLike | None = None,
+    running_var: TensorLike | None = None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, per channel.
+
+    x: (N, C) or (N, C, H, W); the others: (C,). training: mean and variance are those of x over
+    N, H, W, and running_mean and running_var, where given, move towards them in place by
+    momentum (the variance there divided by count - 1); else they are the running ones. The
+    result keeps the order of x's strides. Ioffe, Szegedy 2015.
+    Errors: shape where these do not fit; argument when not training without running values, or
+    training on fewer than two values per channel.
+    """
+    try:
+        h = lib_batch_norm(
+            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
+            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
+            else bias._h, training, momentum, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "batch_norm")
+        running_mean = None if running_mean is None else tensor(
+            running_mean, "running_mean", "batch_norm"
+        )
+        running_var = None if running_var is None else tensor(
+            running_var, "running_var", "batch_norm"
+        )
+        weight = None if weight is None else tensor(weight, "weight", "batch_norm")
+        bias = None if bias is None else tensor(bias, "bias", "batch_norm")
+        training = truth(training, "training", "batch_norm")
+        momentum = real(momentum, "momentum", "batch_norm")
+        eps = real(eps, "eps", "batch_norm")
+        h = lib_batch_norm(
+            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
+            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
+            else bias._h, training, momentum, eps
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def group_norm(
+    x: TensorLike,
+    num_groups: int,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over groups of
+    neighbouring channels of each sample.
+
+    x: (N, C, …), C divisible by num_groups; weight, bias: (C,). Wu, He 2018.
+    Errors: shape where these do not fit.
+    """
+    try:
+        h = lib_group_norm(
+            x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
+            bias._h, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "group_norm")
+        num_groups = integer(num_groups, "num_groups", "group_norm")
+        weight = None if weight is None else tensor(weight, "weight", "group_norm")
+        bias = None if bias is None else tensor(bias, "bias", "group_norm")
+        eps = real(eps, "eps", "group_norm")
+        h = lib_group_norm(
+            x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
+            bias._h, eps
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def rms_norm(
+    x: TensorLike,
+    normalized_shape: Ints,
+    weight: TensorLike | None = None,
+    eps: float = 1e-06,
+) -> Tensor:
+    """x / sqrt(mean of squares + eps) * weight, over the last dimensions.
+
+    x: (…, *normalized_shape); weight: normalized_shape. Zhang, Sennrich 2019.
+    Errors: shape where these do not fit.
+    """
+    normalized_shape = ints(normalized_shape, "normalized_shape", "rms_norm")
+    try:
+        h = lib_rms_norm(
+            x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
+            weight._h, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "rms_norm")
+        weight = None if weight is None else tensor(weight, "weight", "rms_norm")
+        eps = real(eps, "eps", "rms_norm")
+        h = lib_rms_norm(
+            x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
+            weight._h, eps
+        )
     if h:
         t = new(Tensor)
         t._h = h
@@ -4249,6 +4408,7 @@ class TensorOps:
     masked_select = masked_select
     tril = tril
     triu = triu
+    layer_norm = layer_norm
     max_pool2d = max_pool2d
     avg_pool2d = avg_pool2d
     maxpool2d = maxpool2d
@@ -4340,6 +4500,7 @@ __all__ = [
     "argmin",
     "avg_pool2d",
     "avgpool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bitwise_and",
@@ -4381,6 +4542,7 @@ __all__ = [
     "gather",
     "ge",
     "gelu",
+    "group_norm",
     "gt",
     "huber_loss",
     "index_select",
@@ -4388,6 +4550,7 @@ __all__ = [
     "isinf",
     "isnan",
     "l1_loss",
+    "layer_norm",
     "le",
     "leaky_relu",
     "linear",
@@ -4431,6 +4594,7 @@ __all__ = [
     "repeat",
     "repeat_interleave",
     "reshape",
+    "rms_norm",
     "round",
     "rsqrt",
     "scatter_add",

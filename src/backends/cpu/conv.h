@@ -52,13 +52,13 @@ struct Patches {
   Image x;
   Window w;
   int64_t channels;
-  int64_t size;             // bytes per element
+  int64_t size;  // bytes per element
   enum { kDirect, kPadded, kPatchRows } mode;
-  int64_t reduce, k;        // A is the sum over `reduce` products of k steps
-  int64_t pixel, row, step; // elements between pixels, between output rows, between products
-  int64_t scratch_width;    // pixels of a scratch row
-  int64_t band, bands;      // output rows per unit, units per image
-  int64_t scratch_bytes;    // of one band; 0: A lies in the image itself
+  int64_t reduce, k;         // A is the sum over `reduce` products of k steps
+  int64_t pixel, row, step;  // elements between pixels, between output rows, between products
+  int64_t scratch_width;     // pixels of a scratch row
+  int64_t band, bands;       // output rows per unit, units per image
+  int64_t scratch_bytes;     // of one band; 0: A lies in the image itself
 };
 
 static inline int64_t scratch_rows(const Window& w, int64_t out_rows) {
@@ -82,8 +82,8 @@ static inline Patches plan(const Image& x, const Window& w, int64_t channels, in
   const bool inside = w.top == 0 && w.left == 0 && x.up_h == 1 && x.up_w == 1 &&
                       scratch_rows(w, w.out_h) <= x.height &&
                       (w.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w < x.width;
-  const bool channels_last = (channels == 1 || x.stride_c == 1) &&
-                             (w.kernel_w == 1 || x.stride_w == channels);
+  const bool channels_last =
+      (channels == 1 || x.stride_c == 1) && (w.kernel_w == 1 || x.stride_w == channels);
   if (w.dilation_w != 1 && w.kernel_w > 1) {
     p.mode = Patches::kPatchRows;
     p.k *= w.kernel_h;
@@ -104,9 +104,10 @@ static inline Patches plan(const Image& x, const Window& w, int64_t channels, in
     p.step = w.dilation_h * p.scratch_width * channels;
   }
   const auto bytes = [&](int64_t rows) {
-    return size * (p.mode == Patches::kDirect      ? 0
-                   : p.mode == Patches::kPatchRows ? rows * p.row
-                                                   : scratch_rows(w, rows) * p.scratch_width * channels);
+    return size * (p.mode == Patches::kDirect ? 0
+                   : p.mode == Patches::kPatchRows
+                       ? rows * p.row
+                       : scratch_rows(w, rows) * p.scratch_width * channels);
   };
   // As many rows as fit; few images are cut until there are enough bands for some threads.
   p.band = larger(w.out_h, 1);
@@ -159,8 +160,7 @@ static inline void copy_pixels(T* to, int64_t apart, const Patches& p, const T* 
         for (int64_t j = 0; j < c; ++j) out[k * apart + j] = from[k * from_apart + j];
     } else {
       for (int64_t j = 0; j < c; ++j)
-        for (int64_t k = 0; k < n; ++k)
-          out[k * apart + j] = from[k * from_apart + j * x.stride_c];
+        for (int64_t k = 0; k < n; ++k) out[k * apart + j] = from[k * from_apart + j * x.stride_c];
     }
     i += n;
   }

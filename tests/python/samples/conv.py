@@ -58,6 +58,16 @@ def samples(rng):
     add("one_pixel", (3, 4, 3, 3), 5, 3)
     add("no_images", (0, 2, 4, 4), 3, 3)
     add("wide", (1, 20, 4, 3), 37, 3, padding=1)
-    add("sides", (1, 2, 4, 5), 3, (2, 4), op="conv2d_padded", reference=padded,
-        stride=1, padding=(0, 1, 1, 2), dilation=1, groups=1)
+    add(
+        "sides",
+        (1, 2, 4, 5),
+        3,
+        (2, 4),
+        op="conv2d_padded",
+        reference=padded,
+        stride=1,
+        padding=(0, 1, 1, 2),
+        dilation=1,
+        groups=1,
+    )
     return found

@@ -1,8 +1,8 @@
 // conv2d and its gradient with respect to the input: which is a convolution of the output's
 // gradient with the turned kernel.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/activation.h"
 #include "backends/cpu/conv.h"
+#include "backends/cpu/activation.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -114,8 +114,7 @@ static tf_status convolve(const Patches& p, const Weights& w, const Result& y, i
           const T* a = load_band(p, n, g * p.channels, oh, rows, scratch);
           const T* bias = static_cast<const T*>(y.bias);
           multiply_band(p, y, a, packed + g * panels * steps * width,
-                        bias ? bias + g * y.out_channels : nullptr, rows,
-                        out + g * y.out_channels);
+                        bias ? bias + g * y.out_channels : nullptr, rows, out + g * y.out_channels);
         }
       }
       if (scratch) host->host_free(scratch, size_t(p.scratch_bytes));
@@ -142,11 +141,11 @@ static tf_status conv2d_typed(const tf_kernel_call* c) {
     for (int64_t i = 0; i < y.shape[1]; ++i)
       values[i] = static_cast<const T*>(bias.data)[i * bias.strides[0]];
   }
-  const tf_status status = convolve<T>(
-      p,
-      {weight.data, weight.strides[2], weight.strides[3], weight.strides[1], weight.strides[0],
-       out * weight.strides[0]},
-      {y.data, out, y.shape[1], values, tf_activation(c->attr[9].i)}, groups);
+  const tf_status status =
+      convolve<T>(p,
+                  {weight.data, weight.strides[2], weight.strides[3], weight.strides[1],
+                   weight.strides[0], out * weight.strides[0]},
+                  {y.data, out, y.shape[1], values, tf_activation(c->attr[9].i)}, groups);
   if (values) host->host_free(values, bias_bytes);
   return status;
 }

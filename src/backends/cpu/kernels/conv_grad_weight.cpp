@@ -18,8 +18,8 @@ template <class T>
 static GradBand<T> load_grad(const tf_view& g, int64_t n, int64_t c0, int64_t columns,
                              int64_t width, int64_t oh, int64_t rows, T* scratch) {
   const int64_t ow = g.shape[3];
-  const T* from = static_cast<const T*>(g.data) + n * g.strides[0] + c0 * g.strides[1] +
-                  oh * g.strides[2];
+  const T* from =
+      static_cast<const T*>(g.data) + n * g.strides[0] + c0 * g.strides[1] + oh * g.strides[2];
   if (columns == width && g.strides[1] == 1) return {from, g.strides[3], g.strides[2]};
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = from + r * g.strides[2];
@@ -102,8 +102,8 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
       return;
     }
     const int64_t grad_elements = p.band * w.out_w * vectors * kW;
-    const size_t scratch_bytes = size_t(p.scratch_bytes + 63) / 64 * 64 +
-                                 size_t(grad_elements) * sizeof(T);
+    const size_t scratch_bytes =
+        size_t(p.scratch_bytes + 63) / 64 * 64 + size_t(grad_elements) * sizeof(T);
     T* scratch = static_cast<T*>(host->host_alloc(scratch_bytes));
     if (!scratch) {
       __atomic_store_n(&starved, true, __ATOMIC_RELAXED);
