@@ -44,6 +44,9 @@ TINYFIN_API tf_status tf_module_append(tf_module *sequential, tf_module *child);
 TINYFIN_API tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias,
                                        tf_activation activation, tf_module **out);
 
+/* One of TINYFIN_ACTIVATION_…, element by element. @since 0.1 */
+TINYFIN_API tf_status tf_module_activation(tf_activation kind, tf_module **out);
+
 /* Dimensions from start_dim on become one. @since 0.1 */
 TINYFIN_API tf_status tf_module_flatten(int64_t start_dim, tf_module **out);
 

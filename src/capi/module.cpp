@@ -89,6 +89,11 @@ tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bi
   });
 }
 
+tf_status tf_module_activation(tf_activation kind, tf_module** out) {
+  return guard("module_activation",
+               [&] { *out_slot(out) = tf::make_activation(kind).detach_ref(); });
+}
+
 tf_status tf_module_flatten(int64_t start_dim, tf_module** out) {
   return guard("module_flatten",
                [&] { *out_slot(out) = tf::make_flatten(start_dim).detach_ref(); });

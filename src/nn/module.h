@@ -86,9 +86,12 @@ Tensor normal_parameter(const Dims& shape);
 using ModuleRef = Ref<tf_module>;
 ModuleRef make_sequential(const std::vector<tf_module*>& children);
 ModuleRef make_linear(int64_t in_features, int64_t out_features, bool bias, tf_activation act);
+ModuleRef make_activation(tf_activation kind);
 ModuleRef make_flatten(int64_t start_dim);
 ModuleRef make_identity();
 
 void check_activation(tf_activation kind);
+// act(x), by the op of that name; x itself for NONE.
+Tensor activate(const Tensor& x, tf_activation kind);
 
 }  // namespace tf

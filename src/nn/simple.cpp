@@ -1,4 +1,4 @@
-// Layers without parameters: flatten, identity.
+// Layers without parameters: dropout, softmax, flatten, identity.
 // SPDX-License-Identifier: MIT
 #include "nn/module.h"
 #include "ops/ops.h"

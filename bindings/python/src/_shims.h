@@ -14,6 +14,7 @@
 #include <tinyfin/optim.h>
 #include <tinyfin/io.h>
 #include <tinyfin/ops.h>
+#include <tinyfin/tinyfin.h>
 
 #if defined(_MSC_VER)
 #define TFPY_THREAD_LOCAL __declspec(thread)
