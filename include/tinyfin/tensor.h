@@ -95,6 +95,30 @@ TINYFIN_API tf_status tf_tensor_item_f64(const tf_tensor *tensor, double *out);
 /* The only element, as an integer. @since 0.1 */
 TINYFIN_API tf_status tf_tensor_item_i64(const tf_tensor *tensor, int64_t *out);
 
+/* Lending memory (dlpack.h has the structs) --------------------------------- */
+
+struct DLManagedTensor;
+struct DLManagedTensorVersioned;
+
+/* The tensor's memory for another library, without a copy: it stays alive until
+ * the receiver calls the struct's deleter, on any thread. Tensors of the cpu that
+ * want no gradient (detach them first). @since 0.1 */
+TINYFIN_API tf_status tf_tensor_to_dlpack(const tf_tensor *tensor,
+                                          struct DLManagedTensorVersioned **out);
+
+/* The same in the form before DLPack 1.0, which cannot say that memory is
+ * read-only: such tensors are refused. @since 0.1 */
+TINYFIN_API tf_status tf_tensor_to_dlpack_legacy(const tf_tensor *tensor,
+                                                 struct DLManagedTensor **out);
+
+/* A tensor over another library's memory, which is given back with the last view
+ * of it. A failure leaves the struct with the caller. @since 0.1 */
+TINYFIN_API tf_status tf_tensor_from_dlpack(struct DLManagedTensorVersioned *managed,
+                                            tf_tensor **out);
+/* @since 0.1 */
+TINYFIN_API tf_status tf_tensor_from_dlpack_legacy(struct DLManagedTensor *managed,
+                                                   tf_tensor **out);
+
 #ifdef __cplusplus
 }
 #endif

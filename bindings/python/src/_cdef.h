@@ -93,6 +93,12 @@ tf_status tf_tensor_read(const tf_tensor *tensor, void *data, size_t bytes);
 tf_status tf_tensor_write(tf_tensor *tensor, const void *data, size_t bytes);
 tf_status tf_tensor_item_f64(const tf_tensor *tensor, double *out);
 tf_status tf_tensor_item_i64(const tf_tensor *tensor, int64_t *out);
+struct DLManagedTensor;
+struct DLManagedTensorVersioned;
+tf_status tf_tensor_to_dlpack(const tf_tensor *tensor, struct DLManagedTensorVersioned **out);
+tf_status tf_tensor_to_dlpack_legacy(const tf_tensor *tensor, struct DLManagedTensor **out);
+tf_status tf_tensor_from_dlpack(struct DLManagedTensorVersioned *managed, tf_tensor **out);
+tf_status tf_tensor_from_dlpack_legacy(struct DLManagedTensor *managed, tf_tensor **out);
 
 /* autograd.h */
 tf_status tf_tensor_set_requires_grad(tf_tensor *tensor, int32_t on);
