@@ -44,6 +44,14 @@ TINYFIN_API tf_status tf_module_append(tf_module *sequential, tf_module *child);
 TINYFIN_API tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias,
                                        tf_activation activation, tf_module **out);
 
+/* Rows of weight (num_embeddings, embedding_dim) chosen by integers. @since 0.1 */
+TINYFIN_API tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim,
+                                          tf_module **out);
+
+/* In training, zeroes each element with probability p and scales the others by
+ * 1 / (1 - p). @since 0.1 */
+TINYFIN_API tf_status tf_module_dropout(double p, tf_module **out);
+
 /* One of TINYFIN_ACTIVATION_…, element by element. @since 0.1 */
 TINYFIN_API tf_status tf_module_activation(tf_activation kind, tf_module **out);
 

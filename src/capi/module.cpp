@@ -89,6 +89,16 @@ tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bi
   });
 }
 
+tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module** out) {
+  return guard("module_embedding", [&] {
+    *out_slot(out) = tf::make_embedding(num_embeddings, embedding_dim).detach_ref();
+  });
+}
+
+tf_status tf_module_dropout(double p, tf_module** out) {
+  return guard("module_dropout", [&] { *out_slot(out) = tf::make_dropout(p).detach_ref(); });
+}
+
 tf_status tf_module_activation(tf_activation kind, tf_module** out) {
   return guard("module_activation",
                [&] { *out_slot(out) = tf::make_activation(kind).detach_ref(); });

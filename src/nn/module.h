@@ -86,6 +86,8 @@ Tensor normal_parameter(const Dims& shape);
 using ModuleRef = Ref<tf_module>;
 ModuleRef make_sequential(const std::vector<tf_module*>& children);
 ModuleRef make_linear(int64_t in_features, int64_t out_features, bool bias, tf_activation act);
+ModuleRef make_embedding(int64_t num_embeddings, int64_t embedding_dim);
+ModuleRef make_dropout(double p);
 ModuleRef make_activation(tf_activation kind);
 ModuleRef make_flatten(int64_t start_dim);
 ModuleRef make_identity();

@@ -6,6 +6,17 @@
 namespace tf {
 namespace {
 
+struct Dropout final : tf_module {
+  explicit Dropout(double probability) : p(probability) {
+    TF_CHECK(p >= 0 && p <= 1, TINYFIN_ERROR_ARGUMENT, "received p = ", p,
+             "; expected a probability from 0 to 1");
+    options = {{"p", {p}}};
+  }
+  const char* kind() const noexcept override { return "Dropout"; }
+  Tensor forward(const Tensor& x) override { return dropout(x, p, training); }
+  const double p;
+};
+
 struct Flatten final : tf_module {
   explicit Flatten(int64_t start) : start_dim(start) {
     options = {{"start_dim", {double(start_dim)}}};
@@ -22,6 +33,7 @@ struct Identity final : tf_module {
 
 }  // namespace
 
+ModuleRef make_dropout(double p) { return ModuleRef::adopt(new Dropout(p)); }
 ModuleRef make_flatten(int64_t start_dim) { return ModuleRef::adopt(new Flatten(start_dim)); }
 ModuleRef make_identity() { return ModuleRef::adopt(new Identity); }
 

@@ -161,6 +161,8 @@ void tf_module_release(tf_module *module);
 tf_status tf_module_sequential(tf_module *const *children, int64_t n_children, tf_module **out);
 tf_status tf_module_append(tf_module *sequential, tf_module *child);
 tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias, tf_activation activation, tf_module **out);
+tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module **out);
+tf_status tf_module_dropout(double p, tf_module **out);
 tf_status tf_module_activation(tf_activation kind, tf_module **out);
 tf_status tf_module_flatten(int64_t start_dim, tf_module **out);
 tf_status tf_module_identity(tf_module **out);
