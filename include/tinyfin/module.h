@@ -44,6 +44,24 @@ TINYFIN_API tf_status tf_module_append(tf_module *sequential, tf_module *child);
 TINYFIN_API tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias,
                                        tf_activation activation, tf_module **out);
 
+/* Cross-correlation of x (N, in_channels, H, W); weight (out_channels,
+ * in_channels / groups, kernel height, kernel width). Pairs are {height, width};
+ * stride NULL: {1, 1}, padding NULL: {0, 0}, dilation NULL: {1, 1}. @since 0.1 */
+TINYFIN_API tf_status tf_module_conv2d(int64_t in_channels, int64_t out_channels,
+                                       const int64_t *kernel_size, const int64_t *stride,
+                                       const int64_t *padding, const int64_t *dilation,
+                                       int64_t groups, int32_t bias, tf_activation activation,
+                                       tf_module **out);
+
+/* The greatest element of each window. stride NULL: the window; padding NULL: 0.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_module_max_pool2d(const int64_t *kernel_size, const int64_t *stride,
+                                           const int64_t *padding, tf_module **out);
+
+/* The mean of each window, zeros of the padding included. @since 0.1 */
+TINYFIN_API tf_status tf_module_avg_pool2d(const int64_t *kernel_size, const int64_t *stride,
+                                           const int64_t *padding, tf_module **out);
+
 /* Rows of weight (num_embeddings, embedding_dim) chosen by integers. @since 0.1 */
 TINYFIN_API tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim,
                                           tf_module **out);

@@ -22,6 +22,26 @@ const char* checked_name(const char* name) {
   return name;
 }
 
+// {height, width} from the caller, `otherwise` for NULL.
+void take_pair(int64_t (&to)[2], const int64_t* from, const int64_t* otherwise) {
+  const int64_t* source = from ? from : otherwise;
+  to[0] = source[0];
+  to[1] = source[1];
+}
+
+const int64_t kZeros[2] = {0, 0}, kOnes[2] = {1, 1};
+
+tf::Pool2dOptions pool_options(const int64_t* kernel_size, const int64_t* stride,
+                               const int64_t* padding) {
+  TF_CHECK(kernel_size, TINYFIN_ERROR_ARGUMENT,
+           "received NULL for `kernel_size`; expected {height, width}");
+  tf::Pool2dOptions o;
+  take_pair(o.kernel_size, kernel_size, nullptr);
+  take_pair(o.stride, stride, kernel_size);
+  take_pair(o.padding, padding, kZeros);
+  return o;
+}
+
 // The names are kept per thread: a module does not store the paths of what lies below it.
 const char* slot_name(const tf_module* module, int64_t i, bool buffers) noexcept {
   thread_local std::string name;
@@ -86,6 +106,39 @@ tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bi
   return guard("module_linear", [&] {
     *out_slot(out) =
         tf::make_linear(in_features, out_features, bias != 0, activation).detach_ref();
+  });
+}
+
+tf_status tf_module_conv2d(int64_t in_channels, int64_t out_channels, const int64_t* kernel_size,
+                           const int64_t* stride, const int64_t* padding, const int64_t* dilation,
+                           int64_t groups, int32_t bias, tf_activation activation,
+                           tf_module** out) {
+  return guard("module_conv2d", [&] {
+    out_slot(out);
+    TF_CHECK(kernel_size, TINYFIN_ERROR_ARGUMENT,
+             "received NULL for `kernel_size`; expected {height, width}");
+    tf::Conv2dOptions o{in_channels, out_channels, {}, {}, {}, {}, groups, bias != 0, activation};
+    take_pair(o.kernel_size, kernel_size, nullptr);
+    take_pair(o.stride, stride, kOnes);
+    take_pair(o.padding, padding, kZeros);
+    take_pair(o.dilation, dilation, kOnes);
+    *out = tf::make_conv2d(o).detach_ref();
+  });
+}
+
+tf_status tf_module_max_pool2d(const int64_t* kernel_size, const int64_t* stride,
+                               const int64_t* padding, tf_module** out) {
+  return guard("module_max_pool2d", [&] {
+    out_slot(out);
+    *out = tf::make_max_pool2d(pool_options(kernel_size, stride, padding)).detach_ref();
+  });
+}
+
+tf_status tf_module_avg_pool2d(const int64_t* kernel_size, const int64_t* stride,
+                               const int64_t* padding, tf_module** out) {
+  return guard("module_avg_pool2d", [&] {
+    out_slot(out);
+    *out = tf::make_avg_pool2d(pool_options(kernel_size, stride, padding)).detach_ref();
   });
 }
 

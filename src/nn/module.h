@@ -86,6 +86,19 @@ Tensor normal_parameter(const Dims& shape);
 using ModuleRef = Ref<tf_module>;
 ModuleRef make_sequential(const std::vector<tf_module*>& children);
 ModuleRef make_linear(int64_t in_features, int64_t out_features, bool bias, tf_activation act);
+struct Conv2dOptions {
+  int64_t in_channels, out_channels;
+  int64_t kernel_size[2], stride[2], padding[2], dilation[2];
+  int64_t groups;
+  bool bias;
+  tf_activation activation;
+};
+ModuleRef make_conv2d(const Conv2dOptions& options);
+struct Pool2dOptions {
+  int64_t kernel_size[2], stride[2], padding[2];
+};
+ModuleRef make_max_pool2d(const Pool2dOptions& options);
+ModuleRef make_avg_pool2d(const Pool2dOptions& options);
 ModuleRef make_embedding(int64_t num_embeddings, int64_t embedding_dim);
 ModuleRef make_dropout(double p);
 ModuleRef make_activation(tf_activation kind);

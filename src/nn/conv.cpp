@@ -1,0 +1,70 @@
+// Convolution of images.
+// SPDX-License-Identifier: MIT
+#include <cmath>
+
+#include "nn/module.h"
+#include "ops/ops.h"
+
+namespace tf {
+namespace {
+
+struct Conv2d final : tf_module {
+  explicit Conv2d(const Conv2dOptions& options) : o(options) {
+    const auto above = [](const char* name, int64_t value, int64_t least) {
+      TF_CHECK(value >= least, TINYFIN_ERROR_ARGUMENT, "received ", name, " = ", value,
+               "; expected ", least, " or more");
+    };
+    above("in_channels", o.in_channels, 1);
+    above("out_channels", o.out_channels, 1);
+    above("groups", o.groups, 1);
+    for (int k = 0; k < 2; ++k) {
+      above("kernel_size", o.kernel_size[k], 1);
+      above("stride", o.stride[k], 1);
+      above("padding", o.padding[k], 0);
+      above("dilation", o.dilation[k], 1);
+    }
+    TF_CHECK(o.in_channels % o.groups == 0 && o.out_channels % o.groups == 0,
+             TINYFIN_ERROR_ARGUMENT, "received groups = ", o.groups, " for ", o.in_channels,
+             " and ", o.out_channels, " channels; expected a divisor of both");
+    check_activation(o.activation);
+    const Dims shape{o.out_channels, o.in_channels / o.groups, o.kernel_size[0],
+                     o.kernel_size[1]};
+    const double fan_in = double(checked_numel(shape) / o.out_channels);
+    const double bound = 1 / std::sqrt(fan_in);
+    weight = add_parameter("weight", uniform_parameter(shape, bound));
+    if (o.bias) bias = add_parameter("bias", uniform_parameter({o.out_channels}, bound));
+    const auto pair = [](const int64_t (&p)[2]) {
+      return std::vector<double>{double(p[0]), double(p[1])};
+    };
+    this->options = {{"in_channels", {double(o.in_channels)}},
+                     {"out_channels", {double(o.out_channels)}},
+                     {"kernel_size", pair(o.kernel_size)},
+                     {"stride", pair(o.stride)},
+                     {"padding", pair(o.padding)},
+                     {"dilation", pair(o.dilation)},
+                     {"groups", {double(o.groups)}},
+                     {"bias", {double(o.bias)}},
+                     {"activation", {double(o.activation)}}};
+  }
+  const char* kind() const noexcept override { return "Conv2d"; }
+  Tensor forward(const Tensor& x) override {
+    const Pair stride{o.stride[0], o.stride[1]}, padding{o.padding[0], o.padding[1]};
+    const Pair dilation{o.dilation[0], o.dilation[1]};
+    // The kernel applies relu as it writes; others take a pass of their own.
+    const bool fused = o.activation == TINYFIN_ACTIVATION_RELU;
+    const Tensor y = conv2d(x, slot(weight), slot(bias), stride, padding, dilation, o.groups,
+                            fused ? o.activation : TINYFIN_ACTIVATION_NONE);
+    return fused ? y : activate(y, o.activation);
+  }
+
+  const Conv2dOptions o;
+  int weight, bias = -1;
+};
+
+}  // namespace
+
+ModuleRef make_conv2d(const Conv2dOptions& options) {
+  return ModuleRef::adopt(new Conv2d(options));
+}
+
+}  // namespace tf
