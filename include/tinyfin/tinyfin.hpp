@@ -2,8 +2,8 @@
 // exceptions, operators. Header only; nothing of C++ crosses the library's boundary.
 //
 //   tinyfin::Data data({images, labels}, 64, tinyfin::Shuffle{/*seed=*/0});
-//   tinyfin::Module model = tinyfin::sequential({tinyfin::linear(784, 128, TINYFIN_ACTIVATION_RELU),
-//                                                tinyfin::linear(128, 10)});
+//   tinyfin::Module model = tinyfin::sequential(
+//       {tinyfin::linear(784, 128, TINYFIN_ACTIVATION_RELU), tinyfin::linear(128, 10)});
 //   tinyfin::Optimizer opt = tinyfin::adam(model, 1e-3);
 //   while (auto batch = data.next()) {
 //     tinyfin::Tensor loss = tinyfin::cross_entropy(model((*batch)[0]), (*batch)[1]);

@@ -73,8 +73,8 @@ std::vector<Tensor> tf_data::next() {
     const int64_t ended = epoch;
     epoch += 1;
     position = 0;
-    tf::fail(TINYFIN_ERROR_END, "epoch ", ended, " has no more batches; the next call begins epoch ",
-             epoch);
+    tf::fail(TINYFIN_ERROR_END, "epoch ", ended,
+             " has no more batches; the next call begins epoch ", epoch);
   }
   make_order();
   const int64_t first = position * batch_size, n = std::min(batch_size, rows - first);

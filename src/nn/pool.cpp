@@ -32,13 +32,17 @@ struct Pool2d : tf_module {
 struct MaxPool2d final : Pool2d {
   using Pool2d::Pool2d;
   const char* kind() const noexcept override { return "MaxPool2d"; }
-  Tensor forward(const Tensor& x) override { return max_pool2d(x, kernel_size, stride, padding); }
+  Tensor forward(const Tensor& x) override {
+    return max_pool2d(x, kernel_size, IntList(stride), padding);
+  }
 };
 
 struct AvgPool2d final : Pool2d {
   using Pool2d::Pool2d;
   const char* kind() const noexcept override { return "AvgPool2d"; }
-  Tensor forward(const Tensor& x) override { return avg_pool2d(x, kernel_size, stride, padding); }
+  Tensor forward(const Tensor& x) override {
+    return avg_pool2d(x, kernel_size, IntList(stride), padding);
+  }
 };
 
 }  // namespace

@@ -132,7 +132,8 @@ TEST(Checkpoint, LyingHeadsAreFormatErrors) {
   for (uint64_t bytes : {uint64_t(23), uint64_t(25), ~uint64_t(0), uint64_t(1) << 40})
     EXPECT_EQ(with(16, bytes, 8), TINYFIN_ERROR_FORMAT) << bytes;
   for (uint64_t kind : {0, 2, 3, 77}) EXPECT_EQ(with(4, kind, 4), TINYFIN_ERROR_FORMAT) << kind;
-  for (uint64_t dtype : {0, 2, 6, 1000}) EXPECT_EQ(with(8, dtype, 4), TINYFIN_ERROR_FORMAT) << dtype;
+  for (uint64_t dtype : {0, 2, 6, 1000})
+    EXPECT_EQ(with(8, dtype, 4), TINYFIN_ERROR_FORMAT) << dtype;
   for (uint64_t ndim : {1, 3, 8, 9, 1 << 30})
     EXPECT_EQ(with(12, ndim, 4), TINYFIN_ERROR_FORMAT) << ndim;
 }
