@@ -73,6 +73,9 @@ TINYFIN_API tf_status tf_module_dropout(double p, tf_module **out);
 /* One of TINYFIN_ACTIVATION_…, element by element. @since 0.1 */
 TINYFIN_API tf_status tf_module_activation(tf_activation kind, tf_module **out);
 
+/* @since 0.1 */
+TINYFIN_API tf_status tf_module_softmax(int64_t dim, tf_module **out);
+
 /* Dimensions from start_dim on become one. @since 0.1 */
 TINYFIN_API tf_status tf_module_flatten(int64_t start_dim, tf_module **out);
 

@@ -149,6 +149,10 @@ inline Tensor matmul(const Tensor& a, const Tensor& b) { return call(tf_matmul, 
 inline Tensor sum(const Tensor& x) {
   return call(tf_sum, x, nullptr, int64_t{0}, 0, TINYFIN_DEFAULT);
 }
+// Mean over the rows; target holds class indices.
+inline Tensor cross_entropy(const Tensor& logits, const Tensor& target) {
+  return call(tf_cross_entropy, logits, target, nullptr, TINYFIN_REDUCTION_MEAN);
+}
 
 // Ops inside its scope are not recorded.
 class NoGrad {

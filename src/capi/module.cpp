@@ -157,6 +157,10 @@ tf_status tf_module_activation(tf_activation kind, tf_module** out) {
                [&] { *out_slot(out) = tf::make_activation(kind).detach_ref(); });
 }
 
+tf_status tf_module_softmax(int64_t dim, tf_module** out) {
+  return guard("module_softmax", [&] { *out_slot(out) = tf::make_softmax(dim).detach_ref(); });
+}
+
 tf_status tf_module_flatten(int64_t start_dim, tf_module** out) {
   return guard("module_flatten",
                [&] { *out_slot(out) = tf::make_flatten(start_dim).detach_ref(); });

@@ -102,6 +102,7 @@ ModuleRef make_avg_pool2d(const Pool2dOptions& options);
 ModuleRef make_embedding(int64_t num_embeddings, int64_t embedding_dim);
 ModuleRef make_dropout(double p);
 ModuleRef make_activation(tf_activation kind);
+ModuleRef make_softmax(int64_t dim);
 ModuleRef make_flatten(int64_t start_dim);
 ModuleRef make_identity();
 

@@ -17,6 +17,13 @@ struct Dropout final : tf_module {
   const double p;
 };
 
+struct Softmax final : tf_module {
+  explicit Softmax(int64_t d) : dim(d) { options = {{"dim", {double(dim)}}}; }
+  const char* kind() const noexcept override { return "Softmax"; }
+  Tensor forward(const Tensor& x) override { return softmax(x, dim); }
+  const int64_t dim;
+};
+
 struct Flatten final : tf_module {
   explicit Flatten(int64_t start) : start_dim(start) {
     options = {{"start_dim", {double(start_dim)}}};
@@ -34,6 +41,7 @@ struct Identity final : tf_module {
 }  // namespace
 
 ModuleRef make_dropout(double p) { return ModuleRef::adopt(new Dropout(p)); }
+ModuleRef make_softmax(int64_t dim) { return ModuleRef::adopt(new Softmax(dim)); }
 ModuleRef make_flatten(int64_t start_dim) { return ModuleRef::adopt(new Flatten(start_dim)); }
 ModuleRef make_identity() { return ModuleRef::adopt(new Identity); }
 

@@ -167,6 +167,7 @@ tf_status tf_module_avg_pool2d(const int64_t *kernel_size, const int64_t *stride
 tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module **out);
 tf_status tf_module_dropout(double p, tf_module **out);
 tf_status tf_module_activation(tf_activation kind, tf_module **out);
+tf_status tf_module_softmax(int64_t dim, tf_module **out);
 tf_status tf_module_flatten(int64_t start_dim, tf_module **out);
 tf_status tf_module_identity(tf_module **out);
 tf_status tf_module_forward(tf_module *module, const tf_tensor *x, tf_tensor **out);
