@@ -22,8 +22,8 @@ const Primitive matmul_p{{.name = "matmul",
 Tensor through_activation(tf_activation activation, const Tensor& grad, const Tensor& y) {
   switch (activation) {
     case TINYFIN_ACTIVATION_RELU: return relu_mask(grad, y);
-    case TINYFIN_ACTIVATION_SIGMOID: return mul(grad, add(y, neg(mul(y, y))));
-    case TINYFIN_ACTIVATION_TANH: return mul(grad, add(neg(mul(y, y)), weak_scalar(1.0)));
+    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid_backward(grad, y);
+    case TINYFIN_ACTIVATION_TANH: return tanh_backward(grad, y);
     default: return grad;
   }
 }
@@ -38,7 +38,12 @@ Tensor activate(const Tensor& z, tf_activation activation) {
   switch (activation) {
     case TINYFIN_ACTIVATION_NONE: return z;
     case TINYFIN_ACTIVATION_RELU: return relu(z);
-    default: fail(TINYFIN_ERROR_UNSUPPORTED, "received an activation without gradient");
+    case TINYFIN_ACTIVATION_GELU: return gelu(z);
+    case TINYFIN_ACTIVATION_GELU_TANH: return gelu(z, TINYFIN_ACTIVATION_TANH);
+    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid(z);
+    case TINYFIN_ACTIVATION_TANH: return tanh(z);
+    case TINYFIN_ACTIVATION_SILU: return silu(z);
+    default: fail(TINYFIN_ERROR_INTERNAL, "activation ", activation, " is not known");
   }
 }
 
@@ -203,6 +208,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
            TINYFIN_ERROR_SHAPE, "received bias of shape ",
            to_string(bias.defined() ? bias.shape() : Dims()), "; expected (", weight.size(0),
            ",), one value per row of weight ", to_string(weight.shape()));
+  TF_CHECK(activation >= TINYFIN_ACTIVATION_NONE && activation <= TINYFIN_ACTIVATION_SILU,
+           TINYFIN_ERROR_ARGUMENT, "received activation ", activation,
+           "; expected one of TINYFIN_ACTIVATION_NONE to TINYFIN_ACTIVATION_SILU (1 to 7)");
   check_float(x, "x");
   check_float(weight, "weight");
   const auto [input, w] = promote(x, weight);

@@ -1,38 +1,57 @@
-// Activations that kernels apply to a block of their output while it is in the cache.
+// Activations: of a register, and of a block of a kernel's output while it is in the cache.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include "backends/cpu/kernel.h"
-#include "backends/cpu/simd.h"
+#include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
 
+// x Φ(x).
 template <class T>
-T activated(tf_activation activation, T x) {
-  constexpr double kSqrtHalf = 0.70710678118654752440, kSqrtTwoOverPi = 0.79788456080286535588;
-  const double v = double(x);
-  switch (activation) {
-    case TINYFIN_ACTIVATION_GELU: return T(0.5 * v * erfc(-v * kSqrtHalf));
-    case TINYFIN_ACTIVATION_GELU_TANH:
-      return T(0.5 * v * (1.0 + tanh(kSqrtTwoOverPi * (v + 0.044715 * v * v * v))));
-    case TINYFIN_ACTIVATION_SIGMOID: return T(1.0 / (1.0 + exp(-v)));
-    case TINYFIN_ACTIVATION_TANH: return T(tanh(v));
-    case TINYFIN_ACTIVATION_SILU: return T(v / (1.0 + exp(-v)));
-    default: return x;
+TF_INLINE Vec<T> gelu(Vec<T> x) {
+  const Vec<T> half(T(0.5));
+  return x * fma(half, erf(x * Vec<T>(T(0.70710678118654752))), half);
+}
+
+// x (1 + tanh u) / 2 = x sigmoid(2u) with u = sqrt(2/π) (x + 0.044715 x³).
+template <class T>
+TF_INLINE Vec<T> gelu_tanh(Vec<T> x) {
+  constexpr double kScale = 2 * 0.79788456080286536;
+  return x * sigmoid(x * fma(Vec<T>(T(kScale * 0.044715)), x * x, Vec<T>(T(kScale))));
+}
+
+template <class T>
+TF_INLINE Vec<T> silu(Vec<T> x) {
+  return x * sigmoid(x);
+}
+
+// f over rows × columns in place.
+template <class T, class F>
+inline void map_block(T* c, int64_t ldc, int64_t rows, int64_t columns, const F& f) {
+  constexpr int64_t kW = Vec<T>::kWidth;
+  for (int64_t i = 0; i < rows; ++i, c += ldc) {
+    int64_t j = 0;
+    for (; j + kW <= columns; j += kW) store(c + j, f(load(c + j)));
+    if (j < columns) store_n(c + j, f(load_n(c + j, columns - j)), columns - j);
   }
 }
 
-// In place on rows × columns. RELU is done by the stores of matrix products.
 template <class T>
 void activate(tf_activation activation, T* c, int64_t ldc, int64_t rows, int64_t columns) {
-  if (activation == TINYFIN_ACTIVATION_NONE) return;
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
-      c[i * ldc + j] = activation == TINYFIN_ACTIVATION_RELU
-                           ? (c[i * ldc + j] < T(0) ? T(0) : c[i * ldc + j])
-                           : activated(activation, c[i * ldc + j]);
-    }
+  using V = Vec<T>;
+  const auto apply = [&](const auto& f) { map_block(c, ldc, rows, columns, f); };
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU:
+      return apply([](V x) TF_ALWAYS_INLINE { return max(V(T(0)), x); });
+    case TINYFIN_ACTIVATION_GELU: return apply([](V x) TF_ALWAYS_INLINE { return gelu(x); });
+    case TINYFIN_ACTIVATION_GELU_TANH:
+      return apply([](V x) TF_ALWAYS_INLINE { return gelu_tanh(x); });
+    case TINYFIN_ACTIVATION_SIGMOID: return apply([](V x) TF_ALWAYS_INLINE { return sigmoid(x); });
+    case TINYFIN_ACTIVATION_TANH: return apply([](V x) TF_ALWAYS_INLINE { return tanh(x); });
+    case TINYFIN_ACTIVATION_SILU: return apply([](V x) TF_ALWAYS_INLINE { return silu(x); });
+    default: return;
   }
 }
 

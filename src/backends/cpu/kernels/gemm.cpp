@@ -3,6 +3,7 @@
 #include "backends/cpu/gemm.h"
 
 #include "backends/cpu/activation.h"
+#include "backends/cpu/gemm_dot.h"
 #include "backends/cpu/gemm_tile.h"
 
 namespace tf::cpu::TF_ISA {
@@ -209,29 +210,55 @@ Gemm<T> product_of(Gemm<T> g, const GemmBatch& batch, int64_t index) {
   return g;
 }
 
+// A whole product on this thread. Which way it goes must not depend on the cut into pieces,
+// hence is settled before it.
 template <class T>
-tf_status run_parallel(const Gemm<T>& g, const GemmBatch& batch) {
+void run(const Gemm<T>& whole) {
+  const Gemm<T> g = with_column_as_row(whole);
+  if (few_rows(g)) return gemm_by_dots(g, 0, g.n);
+  gemm_serial(g);
+}
+
+template <class T>
+tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
   int64_t count = 1;
   for (int d = 0; d < batch.ndim; ++d) count *= batch.shape[d];
-  if (count <= 0 || g.m <= 0 || g.n <= 0) return TINYFIN_OK;
-  const Grid grid = make_grid(g);
-  const int64_t pieces = grid.rows * grid.columns;
+  if (count <= 0 || whole.m <= 0 || whole.n <= 0) return TINYFIN_OK;
+  const double work =
+      double(whole.m) * double(whole.n) * double(whole.k) * double(whole.reduce) + 16;
+  if (count == 1) {
+    const Gemm<T> g = with_column_as_row(whole);
+    if (few_rows(g)) {
+      const int64_t columns = int64_t(kSmall / work * double(g.n)) + 1;
+      return parallel_range(g.n, columns, [&](int64_t begin, int64_t end) {
+        gemm_by_dots(g, begin, end);
+      });
+    }
+    const Grid grid = make_grid(g);
+    const int64_t pieces = grid.rows * grid.columns;
+    if (pieces == 1) {
+      gemm_serial(g);
+      return TINYFIN_OK;
+    }
+    return parallel_for(pieces, [&](int64_t i) { gemm_serial(piece_of(g, grid, i)); });
+  }
+  const Grid grid = few_rows(with_column_as_row(whole)) ? Grid{1, 1} : make_grid(whole);
+  const int64_t pieces = whole.n == 1 ? 1 : grid.rows * grid.columns;
   if (pieces > 1) {
     return parallel_for(count * pieces, [&](int64_t tile) {
-      gemm_serial(piece_of(product_of(g, batch, tile / pieces), grid, tile % pieces));
+      gemm_serial(piece_of(product_of(whole, batch, tile / pieces), grid, tile % pieces));
     });
   }
-  const double work = double(g.m) * double(g.n) * double(g.k * g.reduce + 16);
   const int64_t grain = work > kSmall ? 1 : int64_t(kSmall / work) + 1;
   return parallel_range(count, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) gemm_serial(product_of(g, batch, i));
+    for (int64_t i = begin; i < end; ++i) run(product_of(whole, batch, i));
   });
 }
 
 }  // namespace
 
-void gemm(const Gemm<float>& g) { gemm_serial(g); }
-void gemm(const Gemm<double>& g) { gemm_serial(g); }
+void gemm(const Gemm<float>& g) { run(g); }
+void gemm(const Gemm<double>& g) { run(g); }
 
 tf_status gemm_parallel(const Gemm<float>& g, const GemmBatch& batch) {
   return run_parallel(g, batch);

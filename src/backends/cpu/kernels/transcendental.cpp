@@ -1,7 +1,7 @@
 // exp, log, sin, … and the activations made of them, each followed by its gradient's kernel.
 // SPDX-License-Identifier: MIT
+#include "backends/cpu/activation.h"
 #include "backends/cpu/elementwise.h"
-#include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -55,7 +55,7 @@ static tf_status sigmoid_backward_kernel(const tf_kernel_call* c, void*) {
 TF_KERNEL(sigmoid_backward, TINYFIN_DTYPES_FLOAT, sigmoid_backward_kernel);
 
 static tf_status silu_kernel(const tf_kernel_call* c, void*) {
-  return on_floats(c, [](auto x) TF_ALWAYS_INLINE { return x * sigmoid(x); });
+  return on_floats(c, [](auto x) TF_ALWAYS_INLINE { return silu(x); });
 }
 TF_KERNEL(silu, TINYFIN_DTYPES_FLOAT, silu_kernel);
 
@@ -94,20 +94,14 @@ static tf_status softplus_kernel(const tf_kernel_call* c, void*) {
 }
 TF_KERNEL(softplus, TINYFIN_DTYPES_FLOAT, softplus_kernel);
 
-// x Φ(x), or x (1 + tanh u) / 2 = x sigmoid(2u) with u = k (x + c x³).
+// The forms are in activation.h: u = k (x + c x³) in the one with tanh.
 constexpr double kSqrtHalf = 0.70710678118654752, kInvSqrt2Pi = 0.39894228040143268;
 constexpr double kTanhScale = 0.79788456080286536, kTanhCubic = 0.044715;
 
 static tf_status gelu_kernel(const tf_kernel_call* c, void*) {
   if (c->attr[0].i)
-    return on_floats(c, [](auto x) TF_ALWAYS_INLINE {
-      const auto k = constant(x, 2 * kTanhScale), kc = constant(x, 2 * kTanhScale * kTanhCubic);
-      return x * sigmoid(x * fma(kc, x * x, k));
-    });
-  return on_floats(c, [](auto x) TF_ALWAYS_INLINE {
-    const auto half = constant(x, 0.5);
-    return x * fma(half, erf(x * constant(x, kSqrtHalf)), half);
-  });
+    return on_floats(c, [](auto x) TF_ALWAYS_INLINE { return gelu_tanh(x); });
+  return on_floats(c, [](auto x) TF_ALWAYS_INLINE { return gelu(x); });
 }
 TF_KERNEL(gelu, TINYFIN_DTYPES_FLOAT, gelu_kernel);
 
