@@ -232,6 +232,26 @@ Tensor fit_value(const Tensor& value, const Tensor& self, const Dims& shape) {
   return own == shape ? v : expand(v, as_list(shape));
 }
 
+// The mask of x[mask]: the only item, over the first dimensions of x and of their sizes.
+const Tensor* lone_mask(const Tensor& x, IntList spec, std::span<const Tensor> arrays) {
+  if (spec.size() != 4 || spec[0] != kTensor || spec[1] < 0 || spec[1] >= int64_t(arrays.size()))
+    return nullptr;
+  const Tensor& mask = arrays[size_t(spec[1])];
+  if (!mask.defined() || !is_bool(mask.dtype()) || mask.ndim() == 0 || mask.ndim() > x.ndim())
+    return nullptr;
+  for (int d = 0; d < mask.ndim(); ++d)
+    if (mask.size(d) != x.size(d)) return nullptr;
+  return &mask;
+}
+
+// x[mask] with the mask's dimensions as one, so that one array of indices is enough.
+Tensor take_masked(const Tensor& x, const Tensor& mask) {
+  Dims shape{mask.numel()};
+  for (int d = mask.ndim(); d < x.ndim(); ++d) shape.push_back(x.size(d));
+  const Tensor flat = reshape(x, as_list(shape));
+  return take_rows(flat, {{select(nonzero(flatten(mask)), 1, 0)}, {0}});
+}
+
 }  // namespace
 
 //@op getitem(Tensor x, int[] spec, Tensor?[] arrays) -> Tensor
@@ -244,6 +264,8 @@ Tensor fit_value(const Tensor& value, const Tensor& self, const Dims& shape) {
 //@   INT64_MIN for what is not given; 2 new dimension; 3 ellipsis; 4 arrays[a], bool or integers.
 //@   Errors: index if there are too many items or one is out of range.
 Tensor getitem(const Tensor& x, IntList spec, std::span<const Tensor> arrays) {
+  if (const Tensor* mask = lone_mask(x, spec, arrays); mask && x.is_contiguous())
+    return take_masked(x, *mask);
   const Plan plan = make_plan(x, spec, arrays);
   const Tensor part = basic_part(x, plan);
   if (plan.rows.indices.empty()) return part.get() == x.get() ? identity(x) : part;
@@ -259,6 +281,15 @@ Tensor getitem(const Tensor& x, IntList spec, std::span<const Tensor> arrays) {
 //@   last stays.
 //@   Errors: shape if value does not broadcast to the part; index as for getitem.
 void setitem_(Tensor& x, IntList spec, std::span<const Tensor> arrays, const Tensor& value) {
+  // One number under a mask needs no indices. Other dtypes hold integers that a double does not.
+  if (const Tensor* mask = lone_mask(x, spec, arrays);
+      mask && is_float(x.dtype()) && value.numel() == 1 && value.ndim() == 0 &&
+      !value.requires_grad() && value.device().host_accessible) {
+    Dims shape = mask->shape();
+    while (shape.size() < x.ndim()) shape.push_back(1);
+    masked_fill_(x, reshape(*mask, as_list(shape)), item_f64(value));
+    return;
+  }
   const Plan plan = make_plan(x, spec, arrays);
   if (plan.rows.indices.empty()) {
     Tensor v = fit_value(value, x, plan.spread);

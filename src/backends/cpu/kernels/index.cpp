@@ -130,21 +130,25 @@ static tf_status put(const tf_view& value, const tf_view& out, int k, const RowN
   T* result = static_cast<T*>(out.data);
   const T* in = static_cast<const T*>(value.data);
   const int64_t each = (n + tiles - 1) / tiles;
+  const bool plain = loop.ndim == 1 && loop.stride[0][0] == 1 && loop.stride[1][0] == 1;
   return parallel_range(n, each, [&](int64_t begin, int64_t end) {
     for (int64_t b = 0; b < rows.count; ++b) {
       if (rows.row[b] < begin || rows.row[b] >= end) continue;
+      T* row_to = result + to.at(rows.row[b]);
+      const T* row_from = in + from.at(b);
+      if (plain) {
+        for (int64_t j = 0; j < loop.total; ++j)
+          row_to[j] = kAdd ? T(row_to[j] + row_from[j]) : row_from[j];
+        continue;
+      }
       Loop<2> row = loop;
-      row.data[0] = reinterpret_cast<char*>(result + to.at(rows.row[b]));
-      row.data[1] = reinterpret_cast<char*>(const_cast<T*>(in + from.at(b)));
+      row.data[0] = reinterpret_cast<char*>(row_to);
+      row.data[1] = reinterpret_cast<char*>(const_cast<T*>(row_from));
       for_rows(row, [](char* const* ptr, const int64_t* stride, int64_t m) {
         T* o = reinterpret_cast<T*>(ptr[0]);
         const T* v = reinterpret_cast<const T*>(ptr[1]);
-        if (stride[0] == 1 && stride[1] == 1) {
-          for (int64_t j = 0; j < m; ++j) o[j] = kAdd ? T(o[j] + v[j]) : v[j];
-        } else {
-          for (int64_t j = 0; j < m; ++j)
-            o[j * stride[0]] = kAdd ? T(o[j * stride[0]] + v[j * stride[1]]) : v[j * stride[1]];
-        }
+        for (int64_t j = 0; j < m; ++j)
+          o[j * stride[0]] = kAdd ? T(o[j * stride[0]] + v[j * stride[1]]) : v[j * stride[1]];
       }, kSerial);
     }
   });
