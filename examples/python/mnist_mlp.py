@@ -11,7 +11,7 @@ import tinyfin as tf
 from tinyfin import nn
 from tinyfin.data import DataLoader, load_mnist
 from tinyfin.optim import Adam
-from tinyfin.training import Trainer
+from tinyfin.training import Callback, Trainer
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "mnist"
 
@@ -41,7 +41,7 @@ def plot(path, losses, model, test):
     print(f"picture: {path}")
 
 
-class Losses(tf.Callback):
+class Losses(Callback):
     def __init__(self):
         self.values = []
 

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from tinyfin import _native
 
 torch = pytest.importorskip("torch")

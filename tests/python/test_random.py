@@ -114,10 +114,16 @@ def digest():
 
 def test_threads_and_instruction_sets_give_the_same_bits():
     here = digest()
-    for name, value in [("TINYFIN_THREADS", "1"), ("TINYFIN_THREADS", "3"),
-                        ("TINYFIN_ISA", "generic"), ("TINYFIN_ISA", "avx2")]:
-        code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); " \
-               "import test_random; print(test_random.digest())"
+    for name, value in [
+        ("TINYFIN_THREADS", "1"),
+        ("TINYFIN_THREADS", "3"),
+        ("TINYFIN_ISA", "generic"),
+        ("TINYFIN_ISA", "avx2"),
+    ]:
+        code = (
+            f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); "
+            "import test_random; print(test_random.digest())"
+        )
         path = os.pathsep.join(p for p in sys.path if p)
         env = {**os.environ, name: value, "PYTHONPATH": path}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)

@@ -303,6 +303,18 @@ class RMSPropOpt(RMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay)
 
 
+_SCHEDULERS = ("StepLR", "ExponentialLR", "LinearWarmupLR", "CosineAnnealingLR", "OneCycleLR")
+
+
+def __getattr__(name: str) -> Any:
+    """The schedulers, which scheduler.py defines upon this module."""
+    if name in _SCHEDULERS:
+        from . import scheduler
+
+        return getattr(scheduler, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "SGD",
     "Adam",
