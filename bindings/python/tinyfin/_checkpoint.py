@@ -21,6 +21,14 @@ def _path(path: Any) -> bytes:
     return os.fsencode(os.fspath(path))
 
 
+def strong(value: Any, name: str, op: str) -> Tensor:
+    """A value as a Tensor that can be stored: a number becomes one of no dimensions."""
+    if isinstance(value, (bool, int, float)):
+        return _convert._Tensor._of_kind(value)
+    found = _convert.tensor(value, name, op, True)
+    return _convert._Tensor._of_kind(found.item()) if found.is_scalar() else found
+
+
 def _checked(status: int) -> None:
     """A file or content that does not fit is a CheckpointError, whatever is wrong with it."""
     if status == lib.TINYFIN_OK:
@@ -102,5 +110,5 @@ class Checkpoint:
             if isinstance(value, str):
                 made.add_text(name, value)
             else:
-                made.add(name, _convert.tensor(value, name, "load_state_dict", True))
+                made.add(name, strong(value, name, "load_state_dict"))
         return made

@@ -82,7 +82,7 @@ def _scalar(value: Any) -> Any:
     elif isinstance(value, (bool, int, float)):
         base = bool if isinstance(value, bool) else int if isinstance(value, int) else float
         return _scalar(base(value))
-    elif kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+    elif kind.__module__ == "numpy" and kind.__name__ != "ndarray" and hasattr(value, "item"):
         item = value.item()
         return _scalar(item) if isinstance(item, (bool, int, float)) else None
     else:

@@ -139,6 +139,10 @@ class Tensor(TensorOps):
     def is_contiguous(self) -> bool:
         return lib.tf_tensor_is_contiguous(self._h) == 1
 
+    def is_scalar(self) -> bool:
+        """Whether this stands for a Python number and adapts to the other operand."""
+        return lib.tf_tensor_is_scalar(self._h) == 1
+
     def get_device(self) -> Device:
         return self.device
 
@@ -372,6 +376,12 @@ class Tensor(TensorOps):
         return _ops.concat([self, *others], dim)
 
     cat = concat
+
+    def pad(self, pad: Any, mode: str = "constant", value: float = 0.0) -> Tensor:
+        """Adds `value` around: pad holds (before, after) of the last dimension, then of others."""
+        if mode != "constant":
+            raise ValueError(f'[pad] received mode {mode!r}; expected "constant"')
+        return _ops._pad(self, pad, value)
 
     def has_nan_or_inf(self) -> bool:
         return not self.isfinite().all().item()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _convert
-from ._checkpoint import Checkpoint
+from ._checkpoint import Checkpoint, strong
 from .errors import CheckpointError
 from .nn.module import Module
 from .tensor import Tensor
@@ -44,8 +44,7 @@ def save_checkpoint(
     """
     checkpoint = Checkpoint()
     for name, tensor in _named(tensors).items():
-        value = _convert.tensor(tensor, str(name), "save_checkpoint", True)
-        checkpoint.add(f"tensor.{name}", value)
+        checkpoint.add(f"tensor.{name}", strong(tensor, str(name), "save_checkpoint"))
     if optimizer is not None:
         checkpoint.add_opt("optimizer.", optimizer)
     if scheduler is not None:

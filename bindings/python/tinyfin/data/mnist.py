@@ -11,10 +11,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from .. import _convert
+from .. import _convert, _ops
 from .._native import ffi, lib
 from ..errors import FileError, FormatError, MissingFileError, check
-from ..tensor import Tensor, zeros
+from ..tensor import Tensor
 from .loader import TensorDataset
 
 # SHA-256 of the contents: archives of the same contents differ.
@@ -45,9 +45,7 @@ def load_mnist(root: Any = None, train: bool = True, one_hot: bool = False) -> T
             "expected (N, 28, 28) and (N,)"
         )
     if one_hot:
-        rows = zeros(len(labels), 10)
-        rows.data[range(len(labels)), labels.numpy()] = 1.0
-        labels = rows
+        labels = _ops.one_hot(labels, 10).float()
     return TensorDataset(images.unsqueeze(1), labels)
 
 

@@ -79,7 +79,7 @@ class RandomCrop(Transform):
     def __call__(self, x: Tensor) -> Tensor:
         height, width = self.padding
         if height or width:
-            x = _ops.pad(x, (width, width, height, height))
+            x = x.pad((width, width, height, height))
         rest = [have - want for have, want in zip(x.shape[-2:], self.size)]
         if min(rest) < 0:
             raise ValueError(

@@ -118,7 +118,9 @@ class Conv2d(_Activated):
         return None if self._uneven else super()._running()
 
     def forward(self, x: Any) -> Tensor:
-        return _Activated.forward(self, _ops.pad(x, self._uneven) if self._uneven else x)
+        return _Activated.forward(
+            self, _convert.tensor(x, "x", "Conv2d").pad(self._uneven) if self._uneven else x
+        )
 
     def extra_repr(self) -> str:
         return (
