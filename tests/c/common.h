@@ -33,7 +33,7 @@
   } while (0)
 
 /* Numbers between -1 and 1 that look like noise, the same everywhere. */
-static tf_tensor *noise(const int64_t *shape, int64_t n_shape, uint32_t seed) {
+static inline tf_tensor *noise(const int64_t *shape, int64_t n_shape, uint32_t seed) {
   int64_t n = 1;
   for (int64_t d = 0; d < n_shape; ++d) n *= shape[d];
   float *values = (float *)malloc(sizeof(float) * (size_t)(n + 1));
@@ -49,7 +49,7 @@ static tf_tensor *noise(const int64_t *shape, int64_t n_shape, uint32_t seed) {
 }
 
 /* FNV-1a over the bytes of all parameters and buffers. */
-static uint64_t hash_of(const tf_module *module) {
+static inline uint64_t hash_of(const tf_module *module) {
   uint64_t hash = 1469598103934665603u;
   for (int buffers = 0; buffers < 2; ++buffers) {
     int64_t count = buffers ? tf_module_buffer_count(module) : tf_module_parameter_count(module);
@@ -67,7 +67,7 @@ static uint64_t hash_of(const tf_module *module) {
 }
 
 /* The sum of squared differences, over the number of rows. */
-static tf_tensor *squared_error(const tf_tensor *x, const tf_tensor *y) {
+static inline tf_tensor *squared_error(const tf_tensor *x, const tf_tensor *y) {
   tf_tensor *difference, *square, *sum, *scale, *out;
   OK(tf_sub(x, y, &difference));
   OK(tf_mul(difference, difference, &square));
@@ -80,7 +80,7 @@ static tf_tensor *squared_error(const tf_tensor *x, const tf_tensor *y) {
 }
 
 /* One step on one batch {x, y}; the loss. */
-static double train_step(tf_module *model, tf_opt *opt, tf_tensor *const *batch) {
+static inline double train_step(tf_module *model, tf_opt *opt, tf_tensor *const *batch) {
   tf_tensor *y, *loss;
   double value;
   OK(tf_module_forward(model, batch[0], &y));
