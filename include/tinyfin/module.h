@@ -62,6 +62,20 @@ TINYFIN_API tf_status tf_module_max_pool2d(const int64_t *kernel_size, const int
 TINYFIN_API tf_status tf_module_avg_pool2d(const int64_t *kernel_size, const int64_t *stride,
                                            const int64_t *padding, tf_module **out);
 
+/* Normalises each channel of x (N, C) or (N, C, H, W) over all others, in
+ * training by the batch's statistics, which go into running_mean and running_var
+ * with weight `momentum`; in evaluation by those. affine: weight and bias.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_module_batch_norm(int64_t num_features, double eps, double momentum,
+                                           int32_t affine, int32_t track_running_stats,
+                                           tf_module **out);
+
+/* Normalises over the last dimensions, which must be `normalized_shape`.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_module_layer_norm(const int64_t *normalized_shape,
+                                           int64_t n_normalized_shape, double eps,
+                                           int32_t affine, tf_module **out);
+
 /* Rows of weight (num_embeddings, embedding_dim) chosen by integers. @since 0.1 */
 TINYFIN_API tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim,
                                           tf_module **out);

@@ -142,6 +142,25 @@ tf_status tf_module_avg_pool2d(const int64_t* kernel_size, const int64_t* stride
   });
 }
 
+tf_status tf_module_batch_norm(int64_t num_features, double eps, double momentum, int32_t affine,
+                               int32_t track_running_stats, tf_module** out) {
+  return guard("module_batch_norm", [&] {
+    out_slot(out);
+    *out = tf::make_batch_norm(num_features, eps, momentum, affine != 0, track_running_stats != 0)
+               .detach_ref();
+  });
+}
+
+tf_status tf_module_layer_norm(const int64_t* normalized_shape, int64_t n_normalized_shape,
+                               double eps, int32_t affine, tf_module** out) {
+  return guard("module_layer_norm", [&] {
+    out_slot(out);
+    const auto size = tf::int_list(normalized_shape, n_normalized_shape, "normalized_shape");
+    *out = tf::make_layer_norm(tf::Dims(size.data(), n_normalized_shape), eps, affine != 0)
+               .detach_ref();
+  });
+}
+
 tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module** out) {
   return guard("module_embedding", [&] {
     *out_slot(out) = tf::make_embedding(num_embeddings, embedding_dim).detach_ref();

@@ -99,6 +99,9 @@ struct Pool2dOptions {
 };
 ModuleRef make_max_pool2d(const Pool2dOptions& options);
 ModuleRef make_avg_pool2d(const Pool2dOptions& options);
+ModuleRef make_batch_norm(int64_t num_features, double eps, double momentum, bool affine,
+                          bool track_running_stats);
+ModuleRef make_layer_norm(const Dims& normalized_shape, double eps, bool affine);
 ModuleRef make_embedding(int64_t num_embeddings, int64_t embedding_dim);
 ModuleRef make_dropout(double p);
 ModuleRef make_activation(tf_activation kind);

@@ -164,6 +164,8 @@ tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bi
 tf_status tf_module_conv2d(int64_t in_channels, int64_t out_channels, const int64_t *kernel_size, const int64_t *stride, const int64_t *padding, const int64_t *dilation, int64_t groups, int32_t bias, tf_activation activation, tf_module **out);
 tf_status tf_module_max_pool2d(const int64_t *kernel_size, const int64_t *stride, const int64_t *padding, tf_module **out);
 tf_status tf_module_avg_pool2d(const int64_t *kernel_size, const int64_t *stride, const int64_t *padding, tf_module **out);
+tf_status tf_module_batch_norm(int64_t num_features, double eps, double momentum, int32_t affine, int32_t track_running_stats, tf_module **out);
+tf_status tf_module_layer_norm(const int64_t *normalized_shape, int64_t n_normalized_shape, double eps, int32_t affine, tf_module **out);
 tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module **out);
 tf_status tf_module_dropout(double p, tf_module **out);
 tf_status tf_module_activation(tf_activation kind, tf_module **out);
