@@ -6,16 +6,17 @@
 enum { kImages = 96, kSide = 12, kClasses = 3, kBatch = 32 };
 
 static tf_module *make_model(void) {
-  tf_module *layers[6], *model;
+  tf_module *layers[7], *model;
   int64_t window[] = {3, 3}, pad[] = {1, 1}, pool[] = {2, 2};
   OK(tf_module_conv2d(1, 8, window, NULL, pad, NULL, 1, 1, TINYFIN_ACTIVATION_RELU, &layers[0]));
   OK(tf_module_max_pool2d(pool, NULL, NULL, &layers[1]));
-  OK(tf_module_conv2d(8, 16, window, NULL, pad, NULL, 1, 1, TINYFIN_ACTIVATION_TANH, &layers[2]));
-  OK(tf_module_avg_pool2d(pool, NULL, NULL, &layers[3]));
-  OK(tf_module_flatten(1, &layers[4]));
-  OK(tf_module_linear(16 * 9, kClasses, 1, TINYFIN_ACTIVATION_NONE, &layers[5]));
-  OK(tf_module_sequential(layers, 6, &model));
-  for (int i = 0; i < 6; ++i) tf_module_release(layers[i]);
+  OK(tf_module_batch_norm(8, 1e-5, 0.1, 1, 1, &layers[2]));
+  OK(tf_module_conv2d(8, 16, window, NULL, pad, NULL, 1, 1, TINYFIN_ACTIVATION_TANH, &layers[3]));
+  OK(tf_module_avg_pool2d(pool, NULL, NULL, &layers[4]));
+  OK(tf_module_flatten(1, &layers[5]));
+  OK(tf_module_linear(16 * 9, kClasses, 1, TINYFIN_ACTIVATION_NONE, &layers[6]));
+  OK(tf_module_sequential(layers, 7, &model));
+  for (int i = 0; i < 7; ++i) tf_module_release(layers[i]);
   return model;
 }
 
