@@ -9,7 +9,7 @@ from typing import Any
 from .. import _convert, _ops
 from .._native import lib
 from ..tensor import Tensor
-from .module import Module
+from .module import Module, Parameter
 from .native import NativeModule, handle_of, make
 
 
@@ -182,8 +182,12 @@ class MaxPool2D(MaxPool2d):
         super().__init__(pool_size, stride)
 
 
-class BatchNorm(NativeModule):
-    """Normalises each channel (dimension 1) over all other dimensions."""
+class BatchNorm(Module):
+    """Normalises each channel of (N, C) or (N, C, H, W) over all other dimensions.
+
+    In training by the batch's statistics, which running_mean and running_var follow with weight
+    `momentum`; in evaluation by those (by the batch's without track_running_stats).
+    """
 
     def __init__(
         self,
@@ -193,15 +197,19 @@ class BatchNorm(NativeModule):
         affine: bool = True,
         track_running_stats: bool = True,
     ):
-        self.num_features = _whole(num_features, "num_features", "BatchNorm")
+        self.num_features = n = _whole(num_features, "num_features", "BatchNorm")
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
-        self._adopt()
+        self.register_parameter("weight", Parameter(_ops._ones(n)) if affine else None)
+        self.register_parameter("bias", Parameter(_ops._zeros(n)) if affine else None)
+        self.register_buffer("running_mean", _ops._zeros(n) if track_running_stats else None)
+        self.register_buffer("running_var", _ops._ones(n) if track_running_stats else None)
 
-    def _build(self) -> Any:
-        return make(
-            lib.tf_module_batch_norm, self.num_features, self.eps, self.momentum, self.affine,
-            self.track_running_stats,
+    def forward(self, x: Any) -> Tensor:
+        by_batch = self.training or not self.track_running_stats
+        return _ops.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, by_batch,
+            self.momentum, self.eps,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
@@ -209,26 +217,29 @@ class BatchNorm(NativeModule):
 
 
 class BatchNorm1d(BatchNorm):
-    """BatchNorm for (N, C) and (N, C, L)."""
+    """BatchNorm for (N, C)."""
 
 
 class BatchNorm2d(BatchNorm):
     """BatchNorm for (N, C, H, W)."""
 
 
-class LayerNorm(NativeModule):
+class LayerNorm(Module):
     """Normalises over the last dimensions, which are `normalized_shape`."""
 
     def __init__(self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True):
         self.normalized_shape = _convert.ints(normalized_shape, "normalized_shape", "LayerNorm")
         self.eps, self.elementwise_affine = eps, bool(elementwise_affine)
-        self._adopt()
+        shape = self.normalized_shape
+        self.register_parameter(
+            "weight", Parameter(_ops._ones(shape)) if elementwise_affine else None
+        )
+        self.register_parameter(
+            "bias", Parameter(_ops._zeros(shape)) if elementwise_affine else None
+        )
 
-    def _build(self) -> Any:
-        return make(
-            lib.tf_module_layer_norm, self.normalized_shape, len(self.normalized_shape), self.eps,
-            self.elementwise_affine,
-        )  # fmt: skip
+    def forward(self, x: Any) -> Tensor:
+        return _ops.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}"
@@ -346,13 +357,26 @@ class Softmax(NativeModule):
         return make(lib.tf_module_softmax, self.dim)
 
 
+# Those whose gradient follows from the output alone: a layer applies them as it writes.
+_FUSED = (
+    lib.TINYFIN_ACTIVATION_NONE,
+    lib.TINYFIN_ACTIVATION_RELU,
+    lib.TINYFIN_ACTIVATION_SIGMOID,
+    lib.TINYFIN_ACTIVATION_TANH,
+)
+_UNFUSED = {"silu": SiLU, "gelu": GELU, "gelu_tanh": lambda: GELU("tanh")}
+
+
 def _activation(given: Any, layer: str) -> tuple[int, Any]:
     """What activation= means: a number of the engine, or a callable to run afterwards."""
     if given is None or isinstance(given, str):
-        return _convert.activation_number(given, layer), None
+        number = _convert.activation_number(given, layer)
+        if number in _FUSED:
+            return number, None
+        given = _UNFUSED[given]()
     if isinstance(given, type):
         given = given()
-    if type(given) in (ReLU, Sigmoid, Tanh, SiLU, GELU):
+    if type(given) in (ReLU, Sigmoid, Tanh):
         return given._number(), None
     if type(given) is Identity:
         return lib.TINYFIN_ACTIVATION_NONE, None
@@ -362,7 +386,7 @@ def _activation(given: Any, layer: str) -> tuple[int, Any]:
             "class, a callable or a Module"
         )
     name = getattr(given, "__name__", "")
-    if name in ("relu", "sigmoid", "tanh", "silu") and given is getattr(_ops, name, None):
+    if name in ("relu", "sigmoid", "tanh") and given is getattr(_ops, name, None):
         return _convert.activation_number(name, layer), None
     return lib.TINYFIN_ACTIVATION_NONE, given
 

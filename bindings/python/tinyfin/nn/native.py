@@ -116,7 +116,7 @@ class NativeModule(Module):
         values = {**state.pop("_parameters"), **state.pop("_buffers")}
         self.__dict__.update(state)
         self._adopt()
-        if not self.training:
+        if self._m is not None and not self.training:
             check(lib.tf_module_set_training(self._m, 0))
         for name, (array, requires_grad) in values.items():
             tensor = self.__dict__[name]
