@@ -198,7 +198,7 @@ TINYFIN_API tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *
 
 /* Convolution over images ---------------------------------------------------------------------- */
 
-/* Cross-correlation of images with a kernel, plus bias, through an activation (none or relu).
+/* Cross-correlation of images with a kernel, plus bias, through an activation.
  * x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
  * OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
  * Errors: shape where these do not fit or the kernel is larger than the padded input.

@@ -166,6 +166,21 @@ void check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
            ",): one per output channel");
 }
 
+Tensor activated(const Tensor& y, tf_activation activation) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_NONE: return y;
+    case TINYFIN_ACTIVATION_RELU: return relu(y);
+    case TINYFIN_ACTIVATION_GELU: return gelu(y);
+    case TINYFIN_ACTIVATION_GELU_TANH: return gelu(y, TINYFIN_ACTIVATION_GELU_TANH);
+    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid(y);
+    case TINYFIN_ACTIVATION_TANH: return tanh(y);
+    case TINYFIN_ACTIVATION_SILU: return silu(y);
+    default:
+      fail(TINYFIN_ERROR_ARGUMENT, "received activation ", activation,
+           "; expected one of TINYFIN_ACTIVATION_*");
+  }
+}
+
 Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, const Geometry& g,
                 tf_activation activation) {
   check_geometry(g);
@@ -173,10 +188,10 @@ Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, c
   const Tensor x = as_float(promoted), weight = as_float(other);
   check_shapes(x, weight, bias, g);
   const Tensor b = bias.defined() ? cast_to(bias, x.dtype()) : bias;
-  TF_CHECK(activation == TINYFIN_ACTIVATION_NONE || activation == TINYFIN_ACTIVATION_RELU,
-           TINYFIN_ERROR_ARGUMENT, "received activation ", activation,
-           "; expected none or relu; apply another one to the result");
-  return forward(x, weight, b, g, activation);
+  // Only relu costs nothing in the kernel's stores; the others are passes of their own anyway.
+  const bool fused = activation == TINYFIN_ACTIVATION_RELU;
+  const Tensor y = forward(x, weight, b, g, fused ? activation : TINYFIN_ACTIVATION_NONE);
+  return fused ? y : activated(y, activation);
 }
 
 }  // namespace
@@ -186,7 +201,7 @@ Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, c
 //@ since: 0.1
 //@ grad: yes
 //@ python: function method
-//@ doc: Cross-correlation of images with a kernel, plus bias, through an activation (none or relu).
+//@ doc: Cross-correlation of images with a kernel, plus bias, through an activation.
 //@   x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
 //@   OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
 //@   Errors: shape where these do not fit or the kernel is larger than the padded input.

@@ -848,8 +848,7 @@ def conv2d(
     groups: int = 1,
     activation: str | None = None,
 ) -> Tensor:
-    """Cross-correlation of images with a kernel, plus bias, through an activation (none or
-    relu).
+    """Cross-correlation of images with a kernel, plus bias, through an activation.
 
     x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
     OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.

@@ -6,6 +6,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from opcheck import Sample
 
 
+ACTIVATIONS = {
+    None: lambda y: y,
+    "relu": lambda y: np.maximum(y, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda y: 1 / (1 + np.exp(-y)),
+    "silu": lambda y: y / (1 + np.exp(-y)),
+}
+
+
 def pair(v):
     return (v, v) if isinstance(v, int) else tuple(v)
 
@@ -23,7 +32,7 @@ def padded(x, weight, bias, stride, padding, dilation, groups, activation=None):
     out = np.einsum("ngchwij,gocij->ngohw", windows, kernel).reshape(n, len(weight), oh, ow)
     if bias is not None:
         out = out + bias[:, None, None]
-    return np.maximum(out, 0) if activation == "relu" else out
+    return ACTIVATIONS[activation](out)
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None):
@@ -47,6 +56,8 @@ def samples(rng):
     add("no_bias", (2, 2, 4, 5), 3, 2, bias=False)
     add("padding", (1, 2, 5, 4), 3, 3, padding=1)
     add("relu", (2, 1, 5, 5), 3, 3, padding=(1, 0), activation="relu")
+    for activation in ("tanh", "sigmoid", "silu"):
+        add(activation, (1, 2, 4, 4), 2, 3, activation=activation)
     add("stride", (2, 2, 6, 7), 3, (3, 2), stride=(2, 3), padding=(1, 0))
     add("dilation", (1, 2, 7, 8), 2, 3, dilation=(2, 3), padding=2)
     add("dilation_rows", (1, 2, 7, 5), 2, 3, dilation=(2, 1), padding=(2, 0), stride=(2, 1))
