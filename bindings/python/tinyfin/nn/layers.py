@@ -9,7 +9,7 @@ from typing import Any
 from .. import _convert, _ops
 from .._native import lib
 from ..tensor import Tensor
-from .module import Module, Parameter
+from .module import Module
 from .native import NativeModule, handle_of, make
 
 
@@ -23,6 +23,8 @@ def _whole(value: Any, name: str, layer: str) -> int:
 
 class _Activated(NativeModule):
     """A layer that can apply an activation to its output: its own, or any callable."""
+
+    _optional = ("bias",)
 
     def _set_activation(self, activation: Any) -> None:
         number, self._after = _activation(activation, type(self).__name__)
@@ -57,8 +59,6 @@ class Linear(_Activated):
         self._has_bias = bool(bias)
         self._set_activation(activation)
         self._adopt()
-        if not bias:
-            self.__dict__["bias"] = None
 
     def _build(self) -> Any:
         return make(
@@ -104,8 +104,6 @@ class Conv2d(_Activated):
         )
         self._set_activation(activation)
         self._adopt()
-        if not bias:
-            self.__dict__["bias"] = None
 
     def _build(self) -> Any:
         return make(
@@ -182,12 +180,14 @@ class MaxPool2D(MaxPool2d):
         super().__init__(pool_size, stride)
 
 
-class BatchNorm(Module):
+class BatchNorm(NativeModule):
     """Normalises each channel of (N, C) or (N, C, H, W) over all other dimensions.
 
     In training by the batch's statistics, which running_mean and running_var follow with weight
     `momentum`; in evaluation by those (by the batch's without track_running_stats).
     """
+
+    _optional = ("weight", "bias", "running_mean", "running_var")
 
     def __init__(
         self,
@@ -197,19 +197,15 @@ class BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ):
-        self.num_features = n = _whole(num_features, "num_features", "BatchNorm")
+        self.num_features = _whole(num_features, "num_features", "BatchNorm")
         self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
-        self.register_parameter("weight", Parameter(_ops._ones(n)) if affine else None)
-        self.register_parameter("bias", Parameter(_ops._zeros(n)) if affine else None)
-        self.register_buffer("running_mean", _ops._zeros(n) if track_running_stats else None)
-        self.register_buffer("running_var", _ops._ones(n) if track_running_stats else None)
+        self._adopt()
 
-    def forward(self, x: Any) -> Tensor:
-        by_batch = self.training or not self.track_running_stats
-        return _ops.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, by_batch,
-            self.momentum, self.eps,
+    def _build(self) -> Any:
+        return make(
+            lib.tf_module_batch_norm, self.num_features, self.eps, self.momentum, self.affine,
+            self.track_running_stats,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
@@ -224,22 +220,21 @@ class BatchNorm2d(BatchNorm):
     """BatchNorm for (N, C, H, W)."""
 
 
-class LayerNorm(Module):
+class LayerNorm(NativeModule):
     """Normalises over the last dimensions, which are `normalized_shape`."""
+
+    _optional = ("weight", "bias")
 
     def __init__(self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True):
         self.normalized_shape = _convert.ints(normalized_shape, "normalized_shape", "LayerNorm")
         self.eps, self.elementwise_affine = eps, bool(elementwise_affine)
-        shape = self.normalized_shape
-        self.register_parameter(
-            "weight", Parameter(_ops._ones(shape)) if elementwise_affine else None
-        )
-        self.register_parameter(
-            "bias", Parameter(_ops._zeros(shape)) if elementwise_affine else None
-        )
+        self._adopt()
 
-    def forward(self, x: Any) -> Tensor:
-        return _ops.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def _build(self) -> Any:
+        return make(
+            lib.tf_module_layer_norm, self.normalized_shape, len(self.normalized_shape), self.eps,
+            self.elementwise_affine,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}"

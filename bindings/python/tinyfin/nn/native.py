@@ -36,6 +36,8 @@ class NativeModule(Module):
     # run by Python.
     _runs: Any = None
 
+    _optional: tuple[str, ...] = ()
+
     def _running(self) -> Any:
         """The handle, where it does all that forward() does."""
         return self._m
@@ -47,6 +49,9 @@ class NativeModule(Module):
     def _adopt(self) -> None:
         d = self.__dict__
         d["_m"] = handle = self._build()
+        # What a layer was told to do without is None.
+        for name in self._optional:
+            d.setdefault(name, None)
         # Children of a container have wrappers of their own.
         for i in range(lib.tf_module_parameter_count(handle)):
             self._take(lib.tf_module_parameter_name(handle, i), "_parameters", Parameter,
