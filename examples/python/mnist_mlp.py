@@ -11,7 +11,7 @@ import tinyfin as tf
 from tinyfin import nn
 from tinyfin.data import DataLoader, load_mnist
 from tinyfin.optim import Adam
-from tinyfin.scheduler import CosineAnnealingLR
+from tinyfin.scheduler import OneCycleLR
 from tinyfin.training import Callback, Trainer
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "mnist"
@@ -54,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=3e-3, help="the highest learning rate")
     parser.add_argument("--threads", type=int, help="default: all processors")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", default=DATA, help="folder with the four MNIST files")
@@ -71,13 +71,12 @@ def main():
         nn.Linear(128, 64, activation="relu"),
         nn.Linear(64, 10),
     )
+    loader = DataLoader(train, options.batch_size, shuffle=True, seed=options.seed)
     optimizer = Adam(model.parameters(), lr=options.lr)
+    scheduler = OneCycleLR(optimizer, options.lr, options.epochs * len(loader))
     losses = Losses()
-    batches = DataLoader(train, options.batch_size, shuffle=True, seed=options.seed)
-    # The learning rate falls to 0 along half a cosine: the last epochs settle.
-    scheduler = CosineAnnealingLR(optimizer, options.epochs * len(batches))
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, [losses], scheduler)
-    trainer.fit(batches, options.epochs, val_loader=DataLoader(test, 1000))
+    trainer.fit(loader, options.epochs, val_loader=DataLoader(test, 1000))
     print(f"test accuracy: {100 * trainer.history[-1]['val_accuracy']:.2f} %")
     if options.plot:
         plot(options.plot, losses.values, model, test)
