@@ -198,6 +198,22 @@ TEST(RefBackend, TheHostCannotReachItsMemory) {
   EXPECT_EQ(tf_tensor_data(x.get()), nullptr);
 }
 
+TEST(RefBackend, FailuresOfQueuedWorkAreReportedByTheNextCallThatWaits) {
+  Device &first = tf::device_by_name("ref:0"), &second = tf::device_by_name("ref:1");
+  const Tensor x = on(first, {1, 2, 3});
+  Tensor index = tf::empty(tf::Dims{1}, DType::i64, first);
+  const int64_t outside = 7;
+  tf::copy_from_host(index, &outside, sizeof outside);
+  EXPECT_NO_THROW(tf::index_select(x, 0, index)) << "the device has not looked yet";
+  EXPECT_EQ(tf_device_synchronize(&second), TINYFIN_OK) << "streams keep their failures apart";
+  EXPECT_EQ(tf_device_synchronize(&first), TINYFIN_ERROR_INDEX);
+  const std::string text = tf_last_error();
+  for (const char* fragment : {"`index`", "index 7", "axis 0 of size 3", "ref:0"})
+    EXPECT_NE(text.find(fragment), std::string::npos) << text;
+  EXPECT_EQ(tf_device_synchronize(&first), TINYFIN_OK) << "once";
+  EXPECT_EQ(read(x), (std::vector<float>{1, 2, 3}));
+}
+
 TEST(RefBackend, TrainsALine) {
   const Policy policy("error");
   Device& device = tf::device_by_name("ref");

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -70,6 +72,32 @@ def test_a_program_trains_on_ref():
     done = subprocess.run([sys.executable, "-c", TRAINING], text=True, capture_output=True,
                           env={**os.environ, "TINYFIN_BACKEND": "ref"})  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+EXAMPLE = """
+import tinyfin as tf
+
+x = tf.Tensor([[1.0, 2.0], [3.0, 4.0]])
+assert str(x.device) == "example:0"
+assert (x + x.T).tolist() == [[2.0, 5.0], [5.0, 8.0]]
+assert (x * x).sum().item() == 30.0  # by way of the cpu
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_the_backend_of_the_docs_compiles_and_runs(tmp_path):
+    text = (opcheck.ROOT / "docs" / "backends.md").read_text()
+    source = tmp_path / "example.c"
+    source.write_text(re.search(r"```c\n(/\* example\.c.*?)```", text, re.DOTALL)[1])
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", str(source),
+                    f"-I{opcheck.ROOT / 'include'}", "-o",
+                    str(tmp_path / "libtinyfin_backend_example.so")], check=True)  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", EXAMPLE], text=True, capture_output=True,
+                          env={**os.environ, "TINYFIN_BACKEND": "example",
+                               "TINYFIN_BACKEND_PATH": str(tmp_path),
+                               "TINYFIN_FALLBACK": "warn"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("`mul`") == 1, "one warning per op"
 
 
 def test_an_unknown_backend_is_an_error_that_names_the_paths_tried():
