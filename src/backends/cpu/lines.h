@@ -78,9 +78,11 @@ static tf_status for_lines(const Lines<N>& lines, T* const (&base)[M], const Row
   // A multiple of the group, so that groups do not cross tiles.
   constexpr int64_t kGroup = 64 / sizeof(T);
   const int64_t tile = (grain + kGroup - 1) / kGroup * kGroup;
+  // Buffered lines start in different sets of the cache, also where n is a power of two.
+  const int64_t pitch = n + kGroup;
   bool failed = false;
   const tf_status status = parallel_range(lines.count, tile, [&](int64_t begin, int64_t end) {
-    const size_t bytes = size_t(M * kGroup * n) * sizeof(T);
+    const size_t bytes = size_t(M * kGroup * pitch) * sizeof(T);
     T* buffer = static_cast<T*>(host->host_alloc(bytes));
     if (!buffer) {
       __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
@@ -94,15 +96,15 @@ static tf_status for_lines(const Lines<N>& lines, T* const (&base)[M], const Row
       for (int k = writes; k < M; ++k)
         for (int64_t j = 0; j < n; ++j)
           for (int64_t g = 0; g < group; ++g)
-            buffer[(k * kGroup + g) * n + j] = base[k][offset[k][g] + j * lines.stride[k]];
+            buffer[(k * kGroup + g) * pitch + j] = base[k][offset[k][g] + j * lines.stride[k]];
       for (int64_t g = 0; g < group; ++g) {
         T* line[M];
-        for (int k = 0; k < M; ++k) line[k] = buffer + (k * kGroup + g) * n;
+        for (int k = 0; k < M; ++k) line[k] = buffer + (k * kGroup + g) * pitch;
         row(line, i0 + g);
       }
       for (int64_t j = 0; writes && j < n; ++j)
         for (int64_t g = 0; g < group; ++g)
-          base[0][offset[0][g] + j * lines.stride[0]] = buffer[g * n + j];
+          base[0][offset[0][g] + j * lines.stride[0]] = buffer[g * pitch + j];
     }
     host->host_free(buffer, bytes);
   });
