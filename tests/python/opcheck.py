@@ -33,8 +33,6 @@ _DTYPES = {
     "all": ("float32", "float64", "int32", "int64", "bool"),
 }
 LAYOUTS = ("transposed", "stepped", "reversed", "broadcast")
-if not hasattr(_ops, "_getitem"):
-    LAYOUTS = ("transposed", "broadcast")
 # How far a result may be from the reference: relative, and absolute per size of the largest value.
 _TOLERANCES = {"float32": (1e-5, 2e-6), "float64": (1e-11, 1e-12)}
 

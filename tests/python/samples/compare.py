@@ -57,8 +57,7 @@ def samples(rng):
                reference=lambda x, m, v: np.where(m, np.asarray(v, x.dtype), x)),
         Sample("masked_fill", (x, mask[0].copy(), 7.5), name="row",
                reference=lambda x, m, v: np.where(m, v, x)),
-        Sample("masked_fill_", (x, mask, 7.5), reference=lambda x, m, v: np.where(m, v, x),
-               grad=()),
+        Sample("masked_fill_", (x, mask, 7.5), reference=lambda x, m, v: np.where(m, v, x)),
     ]  # fmt: skip
     wide = rng.normal(size=(3, 4)) * 3
     found += [
