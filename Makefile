@@ -14,7 +14,7 @@ TEST_ENV := TINYFIN_FALLBACK=error TINYFIN_BACKEND_PATH=$(CURDIR)/build/release/
 # What the build needs from a Debian-like system.
 PACKAGES := cmake ninja-build libopenblas-dev zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
 # What it needs from PyPI, in the virtual environment.
-MODULES  := cffi scikit-build-core numpy pytest matplotlib ruff
+MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench format docs size clean

@@ -6,7 +6,7 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 
 option(TINYFIN_WERROR "Warnings are errors" OFF)
-option(TINYFIN_OPENMP "Thread pool on OpenMP; OFF: on std::thread" ON)
+option(TINYFIN_OPENMP "Take threads from OpenMP; OFF: from a pool of our own" OFF)
 set(developing ${PROJECT_IS_TOP_LEVEL})
 if(SKBUILD)  # pip builds a wheel
   set(developing OFF)

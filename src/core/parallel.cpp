@@ -1,5 +1,6 @@
-// The thread pool: OpenMP underneath, std::thread where OpenMP is absent (and under the thread
-// sanitizer, which cannot see into libgomp).
+// The thread pool. Own threads by default; OpenMP's where the build asks for it
+// (TINYFIN_OPENMP=ON). The difference shows when something else wants a processor: an OpenMP
+// region ends when every thread of the team has been there, ours when every tile is done.
 // SPDX-License-Identifier: MIT
 #include "core/parallel.h"
 
@@ -15,7 +16,6 @@
 #ifdef _OPENMP
 #include <omp.h>
 #else
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -68,64 +68,68 @@ void run_on_pool(Job& job, int32_t threads) {
 
 #else
 
-// Workers sleep until a job is announced; the caller works too and waits for the rest.
+inline void pause() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// How long an idle worker watches for the next job before it sleeps: long enough for the gap
+// between two ops, short enough not to rob other programs of a processor.
+constexpr int kSpins = 2000;
+
+// Workers enter the job that is on offer, take tiles until there are none and leave. The caller
+// works too, withdraws the job and waits for the workers that are inside: one that the system
+// never let run holds nobody up.
 class Pool {
  public:
   void run(Job& job, int32_t threads) {
-    std::lock_guard one_job_at_a_time(run_mutex_);
-    {
-      std::unique_lock lock(mutex_);
-      while (int32_t(workers_.size()) < threads - 1) {
-        const int32_t index = int32_t(workers_.size());
-        workers_.emplace_back([this, index, seen = generation_]() mutable { loop(index, seen); });
-      }
-      job_ = &job;
-      active_ = busy_ = threads - 1;
-      ++generation_;
+    std::unique_lock one_job_at_a_time(run_mutex_, std::try_to_lock);
+    if (!one_job_at_a_time) {  // another thread's job has the workers
+      job.work();
+      return;
     }
-    wake_.notify_all();
+    while (int32_t(workers_.size()) < threads - 1) {
+      const int32_t index = int32_t(workers_.size());
+      workers_.emplace_back([this, index] { loop(index); });
+    }
+    limit_.store(threads - 1, std::memory_order_relaxed);
+    job_.store(&job);
+    generation_.fetch_add(1);
+    generation_.notify_all();  // looks first whether anybody sleeps
     job.work();
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
-    job_ = nullptr;
-  }
-
-  ~Pool() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
+    job_.store(nullptr);
+    for (int spin = 0; inside_.load() != 0; ++spin)
+      spin < kSpins ? pause() : std::this_thread::yield();
   }
 
  private:
-  void loop(int32_t index, uint64_t seen) {
-    std::unique_lock lock(mutex_);
+  void loop(int32_t index) noexcept {
+    uint32_t seen = 0;
     for (;;) {
-      wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
-      if (stop_) return;
-      seen = generation_;
-      if (index >= active_) continue;
-      Job* job = job_;
-      lock.unlock();
-      job->work();
-      lock.lock();
-      if (--busy_ == 0) done_.notify_one();
+      for (int spin = 0; spin < kSpins && generation_.load() == seen; ++spin) pause();
+      generation_.wait(seen);
+      seen = generation_.load();
+      if (index >= limit_.load(std::memory_order_relaxed)) continue;
+      // Announced before the job is read (both sequentially consistent): either this thread
+      // sees that the job was withdrawn, or the caller sees that somebody is inside.
+      inside_.fetch_add(1);
+      if (Job* job = job_.load()) job->work();
+      inside_.fetch_sub(1);
     }
   }
 
-  std::mutex run_mutex_, mutex_;
-  std::condition_variable wake_, done_;
+  std::mutex run_mutex_;
   std::vector<std::thread> workers_;
-  Job* job_ = nullptr;
-  int32_t active_ = 0, busy_ = 0;
-  uint64_t generation_ = 0;
-  bool stop_ = false;
+  std::atomic<Job*> job_{nullptr};
+  std::atomic<uint32_t> generation_{0};
+  std::atomic<int32_t> inside_{0}, limit_{0};
 };
 
 void run_on_pool(Job& job, int32_t threads) {
-  static Pool pool;
+  // Never destroyed: ops may run in destructors of static objects; sleeping threads end with
+  // the process.
+  static Pool& pool = *new Pool;
   pool.run(job, threads);
 }
 
