@@ -34,18 +34,6 @@ void check_activation(tf_activation kind) {
            "; expected one of TINYFIN_ACTIVATION_NONE … TINYFIN_ACTIVATION_SILU (1 to 7)");
 }
 
-Tensor activate(const Tensor& x, tf_activation kind) {
-  switch (kind) {
-    case TINYFIN_ACTIVATION_RELU: return relu(x);
-    case TINYFIN_ACTIVATION_GELU: return gelu(x, TINYFIN_ACTIVATION_NONE);
-    case TINYFIN_ACTIVATION_GELU_TANH: return gelu(x, TINYFIN_ACTIVATION_TANH);
-    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid(x);
-    case TINYFIN_ACTIVATION_TANH: return tanh(x);
-    case TINYFIN_ACTIVATION_SILU: return silu(x);
-    default: return x;
-  }
-}
-
 ModuleRef make_activation(tf_activation kind) { return ModuleRef::adopt(new Activation(kind)); }
 
 }  // namespace tf

@@ -50,11 +50,7 @@ struct Conv2d final : tf_module {
   Tensor forward(const Tensor& x) override {
     const Pair stride{o.stride[0], o.stride[1]}, padding{o.padding[0], o.padding[1]};
     const Pair dilation{o.dilation[0], o.dilation[1]};
-    // The kernel applies relu as it writes; others take a pass of their own.
-    const bool fused = o.activation == TINYFIN_ACTIVATION_RELU;
-    const Tensor y = conv2d(x, slot(weight), slot(bias), stride, padding, dilation, o.groups,
-                            fused ? o.activation : TINYFIN_ACTIVATION_NONE);
-    return fused ? y : activate(y, o.activation);
+    return conv2d(x, slot(weight), slot(bias), stride, padding, dilation, o.groups, o.activation);
   }
 
   const Conv2dOptions o;

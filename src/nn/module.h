@@ -110,7 +110,5 @@ ModuleRef make_flatten(int64_t start_dim);
 ModuleRef make_identity();
 
 void check_activation(tf_activation kind);
-// act(x), by the op of that name; x itself for NONE.
-Tensor activate(const Tensor& x, tf_activation kind);
 
 }  // namespace tf

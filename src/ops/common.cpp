@@ -91,6 +91,21 @@ Tensor sum_to(const Tensor& g, const Dims& shape) {
   return extra == 0 ? s : reshape(s, IntList(shape.data(), size_t(shape.size())));
 }
 
+Tensor activate(const Tensor& x, tf_activation activation) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_NONE: return x;
+    case TINYFIN_ACTIVATION_RELU: return relu(x);
+    case TINYFIN_ACTIVATION_GELU: return gelu(x, TINYFIN_ACTIVATION_NONE);
+    case TINYFIN_ACTIVATION_GELU_TANH: return gelu(x, TINYFIN_ACTIVATION_TANH);
+    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid(x);
+    case TINYFIN_ACTIVATION_TANH: return tanh(x);
+    case TINYFIN_ACTIVATION_SILU: return silu(x);
+    default:
+      fail(TINYFIN_ERROR_ARGUMENT, "received activation ", activation,
+           "; expected one of TINYFIN_ACTIVATION_NONE … TINYFIN_ACTIVATION_SILU (1 to 7)");
+  }
+}
+
 void check_float(const Tensor& x, const char* what) {
   TF_CHECK(is_float(x.dtype()), TINYFIN_ERROR_DTYPE, "received ", what, " ", describe(x),
            "; expected float32 or float64; cast it first");

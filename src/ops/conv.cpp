@@ -166,21 +166,6 @@ void check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
            ",): one per output channel");
 }
 
-Tensor activated(const Tensor& y, tf_activation activation) {
-  switch (activation) {
-    case TINYFIN_ACTIVATION_NONE: return y;
-    case TINYFIN_ACTIVATION_RELU: return relu(y);
-    case TINYFIN_ACTIVATION_GELU: return gelu(y);
-    case TINYFIN_ACTIVATION_GELU_TANH: return gelu(y, TINYFIN_ACTIVATION_GELU_TANH);
-    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid(y);
-    case TINYFIN_ACTIVATION_TANH: return tanh(y);
-    case TINYFIN_ACTIVATION_SILU: return silu(y);
-    default:
-      fail(TINYFIN_ERROR_ARGUMENT, "received activation ", activation,
-           "; expected one of TINYFIN_ACTIVATION_*");
-  }
-}
-
 Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, const Geometry& g,
                 tf_activation activation) {
   check_geometry(g);
@@ -191,7 +176,7 @@ Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, c
   // Only relu costs nothing in the kernel's stores; the others are passes of their own anyway.
   const bool fused = activation == TINYFIN_ACTIVATION_RELU;
   const Tensor y = forward(x, weight, b, g, fused ? activation : TINYFIN_ACTIVATION_NONE);
-  return fused ? y : activated(y, activation);
+  return fused ? y : activate(y, activation);
 }
 
 }  // namespace

@@ -34,19 +34,6 @@ bool told_by_result(tf_activation activation) {
          activation == TINYFIN_ACTIVATION_SIGMOID || activation == TINYFIN_ACTIVATION_TANH;
 }
 
-Tensor activate(const Tensor& z, tf_activation activation) {
-  switch (activation) {
-    case TINYFIN_ACTIVATION_NONE: return z;
-    case TINYFIN_ACTIVATION_RELU: return relu(z);
-    case TINYFIN_ACTIVATION_GELU: return gelu(z);
-    case TINYFIN_ACTIVATION_GELU_TANH: return gelu(z, TINYFIN_ACTIVATION_TANH);
-    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid(z);
-    case TINYFIN_ACTIVATION_TANH: return tanh(z);
-    case TINYFIN_ACTIVATION_SILU: return silu(z);
-    default: fail(TINYFIN_ERROR_INTERNAL, "activation ", activation, " is not known");
-  }
-}
-
 void linear_vjp(Vjp& v) {
   const Tensor grad = through_activation(tf_activation(v.i(0)), v.grad(), v.out());
   const int64_t rows[] = {0};

@@ -47,6 +47,9 @@ Tensor contiguous(const Tensor& x);
 // Sums a gradient down to `shape`: the adjoint of broadcasting.
 Tensor sum_to(const Tensor& grad, const Dims& shape);
 
+// The op of that name; x itself for NONE. Fails on an unknown number.
+Tensor activate(const Tensor& x, tf_activation activation);
+
 void check_float(const Tensor& x, const char* what);
 
 }  // namespace tf

@@ -3,51 +3,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from typing import Any, Callable
 
+from tqdm import tqdm
+
 from .callbacks import Callback, CallbackList
 from .ctx import no_grad
 from .nn.module import Module
-
-
-class _Progress:
-    """One line on a terminal that is rewritten; elsewhere one line when the epoch ends."""
-
-    def __init__(self, title: str, total: int | None, enabled: bool):
-        self.title, self.total, self.enabled = title, total, enabled
-        self.live = enabled and sys.stderr.isatty()
-        self.start = self.drawn = time.monotonic()
-        self.width = 0
-
-    def update(self, done: int, note: str) -> None:
-        now = time.monotonic()
-        if self.live and now - self.drawn >= 0.05:
-            self.drawn = now
-            self._line(self._bar(done) + note)
-
-    def _bar(self, done: int) -> str:
-        if not self.total:
-            return f"{self.title} {done} "
-        full = int(24 * done / self.total)
-        return f"{self.title} |{'█' * full}{' ' * (24 - full)}| {done}/{self.total} "
-
-    def _line(self, text: str) -> None:
-        sys.stderr.write("\r" + text.ljust(self.width))
-        sys.stderr.flush()
-        self.width = len(text)
-
-    def finish(self, note: str) -> None:
-        if not self.enabled:
-            return
-        text = f"{self.title}  {note}  {time.monotonic() - self.start:.1f} s"
-        if self.live:
-            self._line(text)
-            sys.stderr.write("\n")
-        else:
-            print(text, flush=True)
 
 
 class Trainer:
@@ -108,10 +72,17 @@ class Trainer:
         """One pass over the batches; returns the mean loss."""
         self._mode(True)
         total = len(dataloader) if hasattr(dataloader, "__len__") else None
-        bar = _Progress(f"epoch {epoch + 1}/{epochs}", total, self.progress)
+        # disable=None: a bar on a terminal, nothing elsewhere (fit prints a line per epoch).
+        bar = tqdm(
+            total=total,
+            desc=f"epoch {epoch + 1}/{epochs}",
+            unit="batch",
+            leave=False,
+            disable=None if self.progress else True,
+        )
         seen, weighted, gathered = 0, 0.0, 0
         self.optimizer.zero_grad()
-        for number, batch in enumerate(dataloader):
+        for batch in dataloader:
             self.callbacks.on_batch_start(self.global_step, batch)
             inputs, target = self._split(batch)
             loss = self.loss_fn(self.model(*inputs), target)
@@ -126,13 +97,14 @@ class Trainer:
             seen, weighted = seen + rows, weighted + value * rows
             self.callbacks.on_batch_end(self.global_step, value)
             self.global_step += 1
-            bar.update(number + 1, f"loss {value:.4f}")
+            bar.update()
+            bar.set_postfix_str(f"loss {value:.4f}", refresh=False)
         if gathered:
             self._rescale(gathered)
             self._step()
         if not seen:
             raise ValueError("[Trainer] received no batches; expected at least one")
-        self._bar = bar
+        bar.close()
         return weighted / seen
 
     def _rescale(self, gathered: int) -> None:
@@ -162,6 +134,7 @@ class Trainer:
         self.stop = False
         for epoch in range(start_epoch, epochs):
             self.callbacks.on_epoch_start(epoch)
+            start = time.monotonic()
             figures: dict[str, Any] = {
                 "epoch": epoch,
                 "loss": self.train_epoch(dataloader, epoch, epochs),
@@ -169,7 +142,10 @@ class Trainer:
             if val_loader is not None:
                 figures.update({f"val_{k}": v for k, v in self.evaluate(val_loader).items()})
             self.history.append(figures)
-            self._bar.finish("  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "epoch"))
+            if self.progress:
+                numbers = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "epoch")
+                seconds = time.monotonic() - start
+                print(f"epoch {epoch + 1}/{epochs}  {numbers}  {seconds:.1f} s", flush=True)
             if self.scheduler is not None and self.scheduler_interval == "epoch":
                 self.scheduler.step()
             self.callbacks.on_epoch_end(epoch)

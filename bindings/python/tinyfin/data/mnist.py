@@ -6,7 +6,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -93,6 +92,8 @@ def _download(url: str, target: Path, sha256: str) -> None:
     """Fetches a file beside its place, going on where an earlier try stopped; then renames."""
     import urllib.request
 
+    from tqdm import tqdm
+
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     have = part.stat().st_size if part.exists() else 0
@@ -100,15 +101,17 @@ def _download(url: str, target: Path, sha256: str) -> None:
     with urllib.request.urlopen(request, timeout=30) as answer:
         resumed = have and answer.status == 206
         total = int(answer.headers.get("Content-Length") or 0) + (have if resumed else 0)
-        with open(part, "ab" if resumed else "wb") as file:
-            done = have if resumed else 0
+        with open(part, "ab" if resumed else "wb") as file, tqdm(
+            total=total or None,
+            initial=have if resumed else 0,
+            desc=target.name,
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        ) as bar:
             while chunk := answer.read(1 << 16):
                 file.write(chunk)
-                done += len(chunk)
-                if sys.stderr.isatty():
-                    print(f"\r{target.name}: {done:,} of {total:,} bytes", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+                bar.update(len(chunk))
     try:
         digest = hashlib.sha256(gzip.decompress(part.read_bytes())).hexdigest()
     except (EOFError, OSError, zlib.error):
