@@ -22,7 +22,8 @@ endif()
 
 # Kernels are compiled once per instruction set; the best the processor has is chosen at run time.
 # A kernel may contract a*b+c and ignore errno and traps; it may not reorder sums or drop NaNs.
-set(kernel_flags -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+# Integer tensors wrap around: -fwrapv makes that the language's meaning as well.
+set(kernel_flags -ffp-contract=fast -fno-math-errno -fno-trapping-math -fwrapv)
 if(NOT TINYFIN_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL Debug)
   list(PREPEND kernel_flags -O3)
 endif()

@@ -30,7 +30,8 @@ const char* tf_tensor_op_name(const tf_tensor* t) {
 
 tf_status tf_tensor_grad(const tf_tensor* tensor, tf_tensor** out) {
   return guard("grad", [&] {
-    *out_slot(out) = tf::grad_of(Borrowed(tensor, "tensor")).detach_ref();
+    out_slot(out);
+    *out = tf::grad_of(Borrowed(tensor, "tensor")).detach_ref();
   });
 }
 
@@ -47,7 +48,8 @@ tf_status tf_tensor_retain_grad(tf_tensor* tensor) {
 
 tf_status tf_tensor_detach(const tf_tensor* tensor, tf_tensor** out) {
   return guard("detach", [&] {
-    *out_slot(out) = tf::detach(Borrowed(tensor, "tensor")).detach_ref();
+    out_slot(out);
+    *out = tf::detach(Borrowed(tensor, "tensor")).detach_ref();
   });
 }
 
@@ -70,10 +72,9 @@ tf_status tf_backward_many(const tf_tensor* const* roots, const tf_tensor* const
   });
 }
 
-tf_status tf_grad(const tf_tensor* const* outputs, const tf_tensor* const* grads,
-                  int64_t n_outputs, const tf_tensor* const* inputs, int64_t n_inputs,
-                  int32_t retain_graph, int32_t create_graph, int32_t allow_unused,
-                  tf_tensor** out) {
+tf_status tf_grad(const tf_tensor* const* outputs, const tf_tensor* const* grads, int64_t n_outputs,
+                  const tf_tensor* const* inputs, int64_t n_inputs, int32_t retain_graph,
+                  int32_t create_graph, int32_t allow_unused, tf_tensor** out) {
   return guard("grad", [&] {
     TF_CHECK(out || n_inputs == 0, TINYFIN_ERROR_ARGUMENT, "received NULL for `out`");
     for (int64_t i = 0; i < n_inputs; ++i) out[i] = nullptr;
@@ -118,5 +119,4 @@ tf_status tf_tensor_add_hook(tf_tensor* tensor, tf_hook_fn hook, void* user,
 tf_status tf_tensor_remove_hook(tf_tensor* tensor, int64_t id) {
   return guard("remove_hook", [&] { tf::remove_hook(Borrowed(tensor, "tensor"), id); });
 }
-
 }

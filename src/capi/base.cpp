@@ -57,8 +57,8 @@ std::vector<Tensor> borrow_list(const tf_tensor* const* handles, int64_t n, cons
   std::vector<Tensor> list;
   list.reserve(size_t(n));
   for (int64_t i = 0; i < n; ++i) {
-    TF_CHECK(handles[i] || optional, TINYFIN_ERROR_ARGUMENT, "received NULL as entry ", i,
-             " of `", argument, "`; expected a tensor handle");
+    TF_CHECK(handles[i] || optional, TINYFIN_ERROR_ARGUMENT, "received NULL as entry ", i, " of `",
+             argument, "`; expected a tensor handle");
     TF_CHECK(!handles[i] || handles[i]->alive == tf_tensor::kAlive, TINYFIN_ERROR_ARGUMENT,
              "received a released tensor handle as entry ", i, " of `", argument,
              "`; expected one that is held (tf_tensor_retain)");
@@ -124,7 +124,7 @@ const char* tf_device_name(const tf_device* device) { return device ? device->na
 
 tf_status tf_device_count(const char* backend, int64_t* out) {
   return guard("device_count", [&] {
-    *tf::value_slot(out) = 0;
+    tf::value_slot(out);
     TF_CHECK(backend, TINYFIN_ERROR_ARGUMENT, "received NULL for `backend`; expected a name");
     *out = tf::Registry::get().backend(backend).device_count();
   });
@@ -241,7 +241,7 @@ const char* tf_primitive_at(int64_t i) {
 tf_status tf_backend_supports(const char* backend, const char* primitive, tf_dtype dtype,
                               int32_t* out) {
   return guard("backend_supports", [&] {
-    *tf::value_slot(out) = 0;
+    tf::value_slot(out);
     TF_CHECK(backend && primitive, TINYFIN_ERROR_ARGUMENT, "received NULL for a name");
     const tf::Primitive* p = tf::find_primitive(primitive);
     TF_CHECK(p, TINYFIN_ERROR_NAME, "received primitive \"", primitive,
@@ -252,5 +252,4 @@ tf_status tf_backend_supports(const char* backend, const char* primitive, tf_dty
     *out = kernel && (kernel->dtypes & TINYFIN_DTYPE_BIT(dtype)) != 0;
   });
 }
-
 }

@@ -13,8 +13,7 @@ namespace {
 
 template <class T>
 T& checked(T* handle, const char* argument) {
-  TF_CHECK(handle, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument,
-           "`; expected a handle");
+  TF_CHECK(handle, TINYFIN_ERROR_ARGUMENT, "received NULL for `", argument, "`; expected a handle");
   return *handle;
 }
 
@@ -58,7 +57,10 @@ tf_status tf_load_checkpoint(const char* path, tf_module* module, tf_opt* opt, t
 }
 
 tf_status tf_checkpoint_create(tf_checkpoint** out) {
-  return guard("checkpoint_create", [&] { *out_slot(out) = new tf_checkpoint; });
+  return guard("checkpoint_create", [&] {
+    out_slot(out);
+    *out = new tf_checkpoint;
+  });
 }
 
 tf_status tf_checkpoint_read(const char* path, tf_checkpoint** out) {
@@ -83,8 +85,7 @@ void tf_checkpoint_release(tf_checkpoint* checkpoint) {
   if (checkpoint) checkpoint->release();
 }
 
-tf_status tf_checkpoint_add(tf_checkpoint* checkpoint, const char* name,
-                            const tf_tensor* tensor) {
+tf_status tf_checkpoint_add(tf_checkpoint* checkpoint, const char* name, const tf_tensor* tensor) {
   return guard("checkpoint_add", [&] {
     const tf::Borrowed t(tensor, "tensor");
     checked(checkpoint, "checkpoint").add(checked_text(name, "name"), tf::detach(t));
@@ -120,17 +121,15 @@ const char* tf_checkpoint_text_at(const tf_checkpoint* checkpoint, int64_t i) {
 
 tf_tensor* tf_checkpoint_tensor(const tf_checkpoint* checkpoint, const char* name) {
   tf_tensor* out = nullptr;
-  guard("checkpoint_tensor", [&] {
-    out = checked(checkpoint, "checkpoint").tensor(checked_text(name, "name")).get();
-  });
+  guard("checkpoint_tensor",
+        [&] { out = checked(checkpoint, "checkpoint").tensor(checked_text(name, "name")).get(); });
   return out;
 }
 
 const char* tf_checkpoint_text(const tf_checkpoint* checkpoint, const char* name) {
   const char* out = nullptr;
-  guard("checkpoint_text", [&] {
-    out = checked(checkpoint, "checkpoint").text(checked_text(name, "name")).c_str();
-  });
+  guard("checkpoint_text",
+        [&] { out = checked(checkpoint, "checkpoint").text(checked_text(name, "name")).c_str(); });
   return out;
 }
 
@@ -150,19 +149,15 @@ tf_status tf_checkpoint_load_module(const tf_checkpoint* checkpoint, const char*
   });
 }
 
-tf_status tf_checkpoint_add_opt(tf_checkpoint* checkpoint, const char* prefix,
-                                const tf_opt* opt) {
+tf_status tf_checkpoint_add_opt(tf_checkpoint* checkpoint, const char* prefix, const tf_opt* opt) {
   return guard("checkpoint_add_opt", [&] {
     tf::add_opt(checked(checkpoint, "checkpoint"), prefix ? prefix : "", checked(opt, "opt"));
   });
 }
 
-tf_status tf_checkpoint_load_opt(const tf_checkpoint* checkpoint, const char* prefix,
-                                 tf_opt* opt) {
+tf_status tf_checkpoint_load_opt(const tf_checkpoint* checkpoint, const char* prefix, tf_opt* opt) {
   return guard("checkpoint_load_opt", [&] {
-    tf::prepare_opt(checked(checkpoint, "checkpoint"), prefix ? prefix : "",
-                    checked(opt, "opt"))();
+    tf::prepare_opt(checked(checkpoint, "checkpoint"), prefix ? prefix : "", checked(opt, "opt"))();
   });
 }
-
 }

@@ -90,8 +90,8 @@ void tf_module_release(tf_module* module) {
 tf_status tf_module_sequential(tf_module* const* children, int64_t n_children, tf_module** out) {
   return guard("module_sequential", [&] {
     out_slot(out);
-    TF_CHECK(n_children >= 0 && (children || n_children == 0), TINYFIN_ERROR_ARGUMENT,
-             "received ", n_children, " children; expected an array and its length");
+    TF_CHECK(n_children >= 0 && (children || n_children == 0), TINYFIN_ERROR_ARGUMENT, "received ",
+             n_children, " children; expected an array and its length");
     *out = tf::make_sequential({children, children + n_children}).detach_ref();
   });
 }
@@ -104,8 +104,8 @@ tf_status tf_module_append(tf_module* sequential, tf_module* child) {
 tf_status tf_module_linear(int64_t in_features, int64_t out_features, int32_t bias,
                            tf_activation activation, tf_module** out) {
   return guard("module_linear", [&] {
-    *out_slot(out) =
-        tf::make_linear(in_features, out_features, bias != 0, activation).detach_ref();
+    out_slot(out);
+    *out = tf::make_linear(in_features, out_features, bias != 0, activation).detach_ref();
   });
 }
 
@@ -163,30 +163,44 @@ tf_status tf_module_layer_norm(const int64_t* normalized_shape, int64_t n_normal
 
 tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module** out) {
   return guard("module_embedding", [&] {
-    *out_slot(out) = tf::make_embedding(num_embeddings, embedding_dim).detach_ref();
+    out_slot(out);
+    *out = tf::make_embedding(num_embeddings, embedding_dim).detach_ref();
   });
 }
 
 tf_status tf_module_dropout(double p, tf_module** out) {
-  return guard("module_dropout", [&] { *out_slot(out) = tf::make_dropout(p).detach_ref(); });
+  return guard("module_dropout", [&] {
+    out_slot(out);
+    *out = tf::make_dropout(p).detach_ref();
+  });
 }
 
 tf_status tf_module_activation(tf_activation kind, tf_module** out) {
-  return guard("module_activation",
-               [&] { *out_slot(out) = tf::make_activation(kind).detach_ref(); });
+  return guard("module_activation", [&] {
+    out_slot(out);
+    *out = tf::make_activation(kind).detach_ref();
+  });
 }
 
 tf_status tf_module_softmax(int64_t dim, tf_module** out) {
-  return guard("module_softmax", [&] { *out_slot(out) = tf::make_softmax(dim).detach_ref(); });
+  return guard("module_softmax", [&] {
+    out_slot(out);
+    *out = tf::make_softmax(dim).detach_ref();
+  });
 }
 
 tf_status tf_module_flatten(int64_t start_dim, tf_module** out) {
-  return guard("module_flatten",
-               [&] { *out_slot(out) = tf::make_flatten(start_dim).detach_ref(); });
+  return guard("module_flatten", [&] {
+    out_slot(out);
+    *out = tf::make_flatten(start_dim).detach_ref();
+  });
 }
 
 tf_status tf_module_identity(tf_module** out) {
-  return guard("module_identity", [&] { *out_slot(out) = tf::make_identity().detach_ref(); });
+  return guard("module_identity", [&] {
+    out_slot(out);
+    *out = tf::make_identity().detach_ref();
+  });
 }
 
 tf_status tf_module_forward(tf_module* module, const tf_tensor* x, tf_tensor** out) {
@@ -219,8 +233,8 @@ const char* tf_module_option_name(const tf_module* module, int64_t i) {
   return module->options[size_t(i)].name;
 }
 
-tf_status tf_module_option(const tf_module* module, const char* name, double* out,
-                           int64_t capacity, int64_t* out_count) {
+tf_status tf_module_option(const tf_module* module, const char* name, double* out, int64_t capacity,
+                           int64_t* out_count) {
   return guard("module_option", [&] {
     tf::value_slot(out_count, "out_count");
     TF_CHECK(out && capacity > 0, TINYFIN_ERROR_ARGUMENT,
@@ -283,5 +297,4 @@ tf_status tf_module_set(tf_module* module, const char* name, tf_tensor* tensor) 
     tf::set_slot(checked(module), checked_name(name), tf::Borrowed(tensor, "tensor"));
   });
 }
-
 }

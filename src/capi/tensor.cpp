@@ -42,17 +42,16 @@ void tf_tensor_release(tf_tensor* tensor) {
   if (tensor) tensor->release();
 }
 
-tf_status tf_tensor_from_data(const void* data, size_t bytes, const int64_t* shape,
-                              int64_t n_shape, tf_dtype dtype, const tf_device* device,
-                              tf_tensor** out) {
+tf_status tf_tensor_from_data(const void* data, size_t bytes, const int64_t* shape, int64_t n_shape,
+                              tf_dtype dtype, const tf_device* device, tf_tensor** out) {
   return guard("tensor_from_data", [&] {
     out_slot(out);
     const auto size = tf::int_list(shape, n_shape, "shape");
     const tf::Dims dims(size.data(), n_shape);
     const tf::DType type = tf::dtype_from(dtype);
     const int64_t need = needed_bytes(dims, type, bytes);
-    tf::Tensor t = tf::empty(dims, type,
-                             device ? const_cast<tf_device&>(*device) : tf::default_device());
+    tf::Tensor t =
+        tf::empty(dims, type, device ? const_cast<tf_device&>(*device) : tf::default_device());
     tf::copy_from_host(t, data, need);
     *out = t.detach_ref();
   });
@@ -74,8 +73,7 @@ tf_status tf_tensor_borrow_data(void* data, size_t bytes, const int64_t* shape, 
     TF_CHECK(reinterpret_cast<uintptr_t>(data) % size_t(element) == 0, TINYFIN_ERROR_ARGUMENT,
              "received an address that is not a multiple of ", element, "; expected aligned ",
              tf::name_of(type), " elements; try tf_tensor_from_data, which copies");
-    const tf::Dims steps =
-        strides ? tf::Dims(strides, n_shape) : tf::contiguous_strides(dims);
+    const tf::Dims steps = strides ? tf::Dims(strides, n_shape) : tf::contiguous_strides(dims);
     // `data` is the element with all indices 0; negative strides reach below it.
     int64_t low = 0, high = 0;
     for (int d = 0; d < dims.size() && numel > 0; ++d) {
@@ -85,8 +83,8 @@ tf_status tf_tensor_borrow_data(void* data, size_t bytes, const int64_t* shape, 
                TINYFIN_ERROR_SHAPE, "received strides ", to_string(steps),
                "; expected ones that stay within the address space");
     }
-    TF_CHECK(high - low < INT64_MAX / 8, TINYFIN_ERROR_SHAPE, "received strides ",
-             to_string(steps), "; expected ones that stay within the address space");
+    TF_CHECK(high - low < INT64_MAX / 8, TINYFIN_ERROR_SHAPE, "received strides ", to_string(steps),
+             "; expected ones that stay within the address space");
     const int64_t span = numel > 0 ? (high - low + 1) * element : 0;
     TF_CHECK(strides ? bytes >= size_t(span) : bytes == size_t(span), TINYFIN_ERROR_ARGUMENT,
              "received ", bytes, " bytes for shape ", to_string(dims), " of ", tf::name_of(type),
@@ -101,18 +99,24 @@ tf_status tf_tensor_borrow_data(void* data, size_t bytes, const int64_t* shape, 
 }
 
 tf_status tf_tensor_scalar_f64(double value, tf_tensor** out) {
-  return guard("tensor_scalar_f64",
-               [&] { *out_slot(out) = tf::weak_scalar(value).detach_ref(); });
+  return guard("tensor_scalar_f64", [&] {
+    out_slot(out);
+    *out = tf::weak_scalar(value).detach_ref();
+  });
 }
 
 tf_status tf_tensor_scalar_i64(int64_t value, tf_tensor** out) {
-  return guard("tensor_scalar_i64",
-               [&] { *out_slot(out) = tf::weak_scalar(value).detach_ref(); });
+  return guard("tensor_scalar_i64", [&] {
+    out_slot(out);
+    *out = tf::weak_scalar(value).detach_ref();
+  });
 }
 
 tf_status tf_tensor_scalar_bool(int32_t value, tf_tensor** out) {
-  return guard("tensor_scalar_bool",
-               [&] { *out_slot(out) = tf::weak_scalar(value != 0).detach_ref(); });
+  return guard("tensor_scalar_bool", [&] {
+    out_slot(out);
+    *out = tf::weak_scalar(value != 0).detach_ref();
+  });
 }
 
 tf_dtype tf_tensor_dtype(const tf_tensor* t) { return t ? tf_dtype(t->dtype) : TINYFIN_DEFAULT; }
@@ -145,9 +149,8 @@ tf_status tf_tensor_touch(tf_tensor* tensor) {
 }
 
 tf_status tf_tensor_read(const tf_tensor* tensor, void* data, size_t bytes) {
-  return guard("tensor_read", [&] {
-    tf::copy_to_host(Borrowed(tensor, "tensor"), data, int64_t(bytes));
-  });
+  return guard("tensor_read",
+               [&] { tf::copy_to_host(Borrowed(tensor, "tensor"), data, int64_t(bytes)); });
 }
 
 tf_status tf_tensor_write(tf_tensor* tensor, const void* data, size_t bytes) {
@@ -159,14 +162,15 @@ tf_status tf_tensor_write(tf_tensor* tensor, const void* data, size_t bytes) {
 
 tf_status tf_tensor_item_f64(const tf_tensor* tensor, double* out) {
   return guard("tensor_item_f64", [&] {
-    *tf::value_slot(out) = tf::item_f64(Borrowed(tensor, "tensor"));
+    tf::value_slot(out);
+    *out = tf::item_f64(Borrowed(tensor, "tensor"));
   });
 }
 
 tf_status tf_tensor_item_i64(const tf_tensor* tensor, int64_t* out) {
   return guard("tensor_item_i64", [&] {
-    *tf::value_slot(out) = tf::item_i64(Borrowed(tensor, "tensor"));
+    tf::value_slot(out);
+    *out = tf::item_i64(Borrowed(tensor, "tensor"));
   });
 }
-
 }

@@ -348,7 +348,11 @@ TEST(Leaks, TenThousandStepsHoldNoMoreThanTen) {
   const tf::MemoryStats after = tf::cpu_device().allocator.stats();
   EXPECT_EQ(after.current, before.current);
   EXPECT_EQ(after.reserved, before.reserved);
+#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while, to catch late uses
   EXPECT_LT(resident_kilobytes() - resident, 1024);
+#else
+  (void)resident;
+#endif
 }
 
 }  // namespace
