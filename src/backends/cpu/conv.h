@@ -3,8 +3,9 @@
 // An output pixel's patch is kernel_h runs of kernel_w * channels elements, each contiguous in an
 // image stored (H, W, C). So one row of output pixels is a product A (pixels, kw * C) times
 // B (kw * C, out channels), summed over kernel rows; A overlaps itself and is never written
-// out. A band of image rows is copied to a scratch block only where its layout, padding or
-// dilation asks for it; one band is the unit of work.
+// out. A band of image rows is copied to a scratch block only where its layout or padding asks
+// for it. Patches are written out where they cost little: rows of few pixels and many channels,
+// which would leave register tiles half empty, and dilated kernels.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -18,13 +19,11 @@ inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// An (N, C, H, W) tensor of any strides; with up > 1 its pixels lie `up` apart with zeros
-// between them (the gradient of a strided convolution's output).
+// An (N, C, H, W) tensor of any strides.
 struct Image {
   const void* data;
   int64_t count, channels, height, width;
   int64_t stride_n, stride_c, stride_h, stride_w;
-  int64_t up_h = 1, up_w = 1;
 };
 
 static inline Image image_of(const tf_view& v) {
@@ -39,7 +38,7 @@ struct Window {
   int64_t out_h, out_w;
 };
 
-// Attributes of all three primitives begin: stride, padding (top, left, bottom, right), dilation,
+// Attributes of all primitives begin: stride, padding (top, left, bottom, right), dilation,
 // groups.
 static inline Window window_of(const tf_attr* a, int64_t kernel_h, int64_t kernel_w, int64_t out_h,
                                int64_t out_w) {
@@ -47,51 +46,104 @@ static inline Window window_of(const tf_attr* a, int64_t kernel_h, int64_t kerne
 }
 static inline int64_t groups_of(const tf_attr* a) { return a[8].i; }
 
-// The plan of one convolution's A, for `channels` of the image (one group).
+// Image rows that `out_rows` output rows read.
+static inline int64_t rows_read(const Window& w, int64_t out_rows) {
+  return (out_rows - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1;
+}
+
+// Work below which another tile does not pay, in multiply-adds.
+constexpr int64_t kTileWork = 200'000;
+
+// `count` pixels of `channels` to places `apart` elements from each other.
+template <class T>
+static inline void copy_channels(T* to, int64_t apart, const T* from, int64_t pixel,
+                                 int64_t channel, int64_t count, int64_t channels) {
+  if ((channels == 1 || channel == 1) && pixel == channels && apart == channels) {
+    memcpy(to, from, size_t(count * channels) * sizeof(T));
+  } else if (channels == 1 || channel == 1) {
+    for (int64_t k = 0; k < count; ++k)
+      for (int64_t j = 0; j < channels; ++j) to[k * apart + j] = from[k * pixel + j];
+  } else {
+    for (int64_t j = 0; j < channels; ++j)
+      for (int64_t k = 0; k < count; ++k) to[k * apart + j] = from[k * pixel + j * channel];
+  }
+}
+
+template <class T>
+static inline void clear_channels(T* to, int64_t apart, int64_t count, int64_t channels) {
+  if (apart == channels) {
+    memset(to, 0, size_t(count * channels) * sizeof(T));
+    return;
+  }
+  for (int64_t k = 0; k < count; ++k) memset(to + k * apart, 0, size_t(channels) * sizeof(T));
+}
+
+// Pixels first, first + every, … of an image row into `count` places, `apart` elements from one
+// to the next; zeros outside of the image. row: null for one outside of it.
+template <class T>
+static inline void copy_pixels(T* to, int64_t apart, const Image& x, int64_t channels, const T* row,
+                               int64_t first, int64_t every, int64_t count) {
+  const int64_t before = first < 0 ? smaller(count, ceil_div(-first, every)) : 0;
+  const int64_t u = first + before * every;
+  const int64_t inside =
+      row && u < x.width ? smaller(count - before, ceil_div(x.width - u, every)) : 0;
+  if (inside == 0) return clear_channels(to, apart, count, channels);
+  clear_channels(to, apart, before, channels);
+  copy_channels(to + before * apart, apart, row + u * x.stride_w, every * x.stride_w, x.stride_c,
+                inside, channels);
+  clear_channels(to + (before + inside) * apart, apart, count - before - inside, channels);
+}
+
+// The plan of one convolution's A, for `channels` of the image (one group). A unit of work is a
+// band of output rows of one image or, where pixels follow each other at one distance through the
+// whole batch (`flat`), a run of pixels.
 struct Patches {
   Image x;
   Window w;
   int64_t channels;
-  int64_t size;  // bytes per element
   enum { kDirect, kPadded, kPatchRows } mode;
+  bool flat;
   int64_t reduce, k;         // A is the sum over `reduce` products of k steps
   int64_t pixel, row, step;  // elements between pixels, between output rows, between products
   int64_t scratch_width;     // pixels of a scratch row
   int64_t band, bands;       // output rows per unit, units per image
-  int64_t scratch_bytes;     // of one band; 0: A lies in the image itself
+  int64_t run, units;        // pixels per unit where flat; number of units
+  int64_t scratch;           // elements that a unit needs; 0: A lies in the image itself
 };
 
-static inline int64_t scratch_rows(const Window& w, int64_t out_rows) {
-  return (out_rows - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1;
-}
-
-// Bands have at most this many bytes of scratch (where a single row has not more): half an L2.
+// Bands have at most this many bytes of scratch (where a single row has not more).
 constexpr int64_t kBandBytes = 128 * 1024;
-// Work below which another tile does not pay, in multiply-adds.
-constexpr int64_t kTileWork = 200'000;
+// Written out patches of a unit: half an L2.
+constexpr int64_t kPatchBytes = 512 * 1024;
 
-static inline Patches plan(const Image& x, const Window& w, int64_t channels, int64_t size,
-                           int64_t work_per_pixel) {
+// What a unit is multiplied by: `out` channels per group and `groups` groups.
+template <class T>
+static inline Patches plan(const Image& x, const Window& w, int64_t channels, int64_t out,
+                           int64_t groups) {
+  constexpr int64_t kRows = kMaxRows<kPanel>;
+  const int64_t size = int64_t(sizeof(T)), taps = w.kernel_h * w.kernel_w;
+  const int64_t pixels = x.count * w.out_h * w.out_w, work = taps * channels * out * groups;
   Patches p;
   p.x = x;
   p.w = w;
   p.channels = channels;
-  p.size = size;
   p.reduce = w.kernel_h;
   p.k = w.kernel_w * channels;
-  const bool inside = w.top == 0 && w.left == 0 && x.up_h == 1 && x.up_w == 1 &&
-                      scratch_rows(w, w.out_h) <= x.height &&
+  const bool inside = w.top == 0 && w.left == 0 && rows_read(w, w.out_h) <= x.height &&
                       (w.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w < x.width;
   const bool channels_last =
       (channels == 1 || x.stride_c == 1) && (w.kernel_w == 1 || x.stride_w == channels);
-  if (w.dilation_w != 1 && w.kernel_w > 1) {
+  const bool direct = inside && channels_last && (w.dilation_w == 1 || w.kernel_w == 1);
+  const bool merges = direct && w.stride_h * x.stride_h == w.out_w * w.stride_w * x.stride_w;
+  const bool small = w.out_w * 3 < kRows * 2 && out >= 96;
+  if ((w.dilation_w != 1 && w.kernel_w > 1) || (small && taps > 1 && !merges)) {
     p.mode = Patches::kPatchRows;
     p.k *= w.kernel_h;
     p.reduce = 1;
     p.pixel = p.k;
     p.row = w.out_w * p.k;
     p.step = 0;
-  } else if (inside && channels_last) {
+  } else if (direct) {
     p.mode = Patches::kDirect;
     p.pixel = w.stride_w * x.stride_w;
     p.row = w.stride_h * x.stride_h;
@@ -103,67 +155,36 @@ static inline Patches plan(const Image& x, const Window& w, int64_t channels, in
     p.row = w.stride_h * p.scratch_width * channels;
     p.step = w.dilation_h * p.scratch_width * channels;
   }
-  const auto bytes = [&](int64_t rows) {
-    return size * (p.mode == Patches::kDirect ? 0
-                   : p.mode == Patches::kPatchRows
-                       ? rows * p.row
-                       : scratch_rows(w, rows) * p.scratch_width * channels);
+  p.flat = p.mode == Patches::kPatchRows ||
+           (merges && (x.count == 1 || x.stride_n == w.out_h * p.row));
+  p.band = w.out_h;
+  p.bands = 1;
+  if (p.flat) {
+    // Whole tiles, enough units for some threads, and enough work in each.
+    int64_t tiles = p.mode == Patches::kDirect ? 16 : kPatchBytes / (kRows * p.k * size);
+    tiles = smaller(tiles, ceil_div(pixels, 8 * kRows));
+    tiles = larger(larger(tiles, 2), kTileWork / (kRows * work + 1));
+    p.run = tiles * kRows;
+    p.units = ceil_div(pixels, p.run);
+    p.scratch = p.mode == Patches::kDirect ? 0 : p.run * p.k;
+    return p;
+  }
+  const auto scratch = [&](int64_t rows) {
+    return p.mode == Patches::kDirect ? 0 : rows_read(w, rows) * p.scratch_width * channels;
   };
   // As many rows as fit; few images are cut until there are enough bands for some threads.
-  p.band = larger(w.out_h, 1);
-  while (p.band > 1 && bytes(p.band) > kBandBytes) p.band = (p.band + 1) / 2;
-  while (p.band > 1 && x.count * ceil_div(w.out_h, p.band) < 8 &&
-         p.band * w.out_w * work_per_pixel > kTileWork)
+  while (p.band > 1 && size * scratch(p.band) > kBandBytes) p.band = (p.band + 1) / 2;
+  while (p.band > 1 && x.count * ceil_div(w.out_h, p.band) < 8 && p.band * w.out_w * work > kTileWork)
     p.band = (p.band + 1) / 2;
   p.bands = ceil_div(w.out_h, p.band);
-  p.scratch_bytes = bytes(p.band);
+  p.units = x.count * p.bands;
+  p.scratch = scratch(p.band);
   return p;
 }
 
-static inline int64_t units(const Patches& p) { return p.x.count * p.bands; }
-
-// Units per tile so that a tile is worth a thread's time.
-static inline int64_t units_per_tile(const Patches& p, int64_t work_per_pixel) {
-  return 1 + kTileWork / (p.band * p.w.out_w * work_per_pixel + 1);
-}
-
-// Pixels first, first + 1, … of an image row into `count` places of a scratch row, `apart`
-// elements from one to the next; zeros outside of the image.
 template <class T>
-static inline void copy_pixels(T* to, int64_t apart, const Patches& p, const T* row, int64_t first,
-                               int64_t every, int64_t count) {
-  const Image& x = p.x;
-  const int64_t c = p.channels;
-  for (int64_t i = 0; i < count;) {
-    const int64_t u = first + i * every;
-    const bool inside = row && u >= 0 && u % x.up_w == 0 && u / x.up_w < x.width;
-    if (!inside) {
-      for (int64_t j = 0; j < c; ++j) to[i * apart + j] = T(0);
-      ++i;
-      continue;
-    }
-    if (x.up_w != 1) {
-      const T* from = row + u / x.up_w * x.stride_w;
-      for (int64_t j = 0; j < c; ++j) to[i * apart + j] = from[j * x.stride_c];
-      ++i;
-      continue;
-    }
-    // A run inside of the image.
-    const int64_t n = smaller(count - i, ceil_div(x.width - u, every));
-    const T* from = row + u * x.stride_w;
-    T* out = to + i * apart;
-    const int64_t from_apart = every * x.stride_w;
-    if ((c == 1 || x.stride_c == 1) && from_apart == c && apart == c) {
-      memcpy(out, from, size_t(n * c) * sizeof(T));
-    } else if (c == 1 || x.stride_c == 1) {
-      for (int64_t k = 0; k < n; ++k)
-        for (int64_t j = 0; j < c; ++j) out[k * apart + j] = from[k * from_apart + j];
-    } else {
-      for (int64_t j = 0; j < c; ++j)
-        for (int64_t k = 0; k < n; ++k) out[k * apart + j] = from[k * from_apart + j * x.stride_c];
-    }
-    i += n;
-  }
+static inline const T* image_row(const Image& x, const T* image, int64_t row) {
+  return row >= 0 && row < x.height ? image + row * x.stride_h : nullptr;
 }
 
 // The band of `rows` output rows from oh0 of image n; channels from c0 on. Answers A's first
@@ -176,25 +197,34 @@ static inline const T* load_band(const Patches& p, int64_t n, int64_t c0, int64_
   const T* image = static_cast<const T*>(x.data) + n * x.stride_n + c0 * x.stride_c;
   const int64_t first = oh0 * w.stride_h - w.top;
   if (p.mode == Patches::kDirect) return image + first * x.stride_h;
-  const auto image_row = [&](int64_t u) -> const T* {
-    const bool inside = u >= 0 && u % x.up_h == 0 && u / x.up_h < x.height;
-    return inside ? image + u / x.up_h * x.stride_h : nullptr;
-  };
-  if (p.mode == Patches::kPadded) {
-    const int64_t width = p.scratch_width * p.channels, count = scratch_rows(w, rows);
-    for (int64_t r = 0; r < count; ++r)
-      copy_pixels(scratch + r * width, p.channels, p, image_row(first + r), -w.left, 1,
-                  p.scratch_width);
-    return scratch;
-  }
-  for (int64_t r = 0; r < rows; ++r) {
+  const int64_t width = p.scratch_width * p.channels, count = rows_read(w, rows);
+  for (int64_t r = 0; r < count; ++r)
+    copy_pixels(scratch + r * width, p.channels, x, p.channels, image_row(x, image, first + r),
+                -w.left, 1, p.scratch_width);
+  return scratch;
+}
+
+// The same for output pixels begin … end - 1 of the batch.
+template <class T>
+static inline const T* load_run(const Patches& p, int64_t c0, int64_t begin, int64_t end,
+                                T* scratch) {
+  const Image& x = p.x;
+  const Window& w = p.w;
+  const T* images = static_cast<const T*>(x.data) + c0 * x.stride_c;
+  if (p.mode == Patches::kDirect) return images + begin * p.pixel;
+  T* to = scratch;
+  for (int64_t done = begin; done < end;) {
+    const int64_t ow = done % w.out_w, oh = done / w.out_w % w.out_h;
+    const int64_t m = smaller(end - done, w.out_w - ow);
+    const T* image = images + done / w.out_w / w.out_h * x.stride_n;
     for (int64_t i = 0; i < w.kernel_h; ++i) {
-      const T* row = image_row(first + r * w.stride_h + i * w.dilation_h);
-      for (int64_t j = 0; j < w.kernel_w; ++j) {
-        T* to = scratch + r * p.row + (i * w.kernel_w + j) * p.channels;
-        copy_pixels(to, p.pixel, p, row, j * w.dilation_w - w.left, w.stride_w, w.out_w);
-      }
+      const T* row = image_row(x, image, oh * w.stride_h - w.top + i * w.dilation_h);
+      for (int64_t j = 0; j < w.kernel_w; ++j)
+        copy_pixels(to + (i * w.kernel_w + j) * p.channels, p.pixel, x, p.channels, row,
+                    ow * w.stride_w + j * w.dilation_w - w.left, w.stride_w, m);
     }
+    to += m * p.pixel;
+    done += m;
   }
   return scratch;
 }
