@@ -174,7 +174,8 @@ static inline Patches plan(const Image& x, const Window& w, int64_t channels, in
   };
   // As many rows as fit; few images are cut until there are enough bands for some threads.
   while (p.band > 1 && size * scratch(p.band) > kBandBytes) p.band = (p.band + 1) / 2;
-  while (p.band > 1 && x.count * ceil_div(w.out_h, p.band) < 8 && p.band * w.out_w * work > kTileWork)
+  while (p.band > 1 && x.count * ceil_div(w.out_h, p.band) < 8 &&
+         p.band * w.out_w * work > kTileWork)
     p.band = (p.band + 1) / 2;
   p.bands = ceil_div(w.out_h, p.band);
   p.units = x.count * p.bands;
