@@ -4,8 +4,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= $(shell nproc)
-# A Python that has PyTorch, to compare with; it runs this build.
+# The Python that runs this build in `make bench`; if it has PyTorch, that is measured beside.
 BENCH_PYTHON ?= $(VENV)/bin/python
+# Where `make bench-peers` installs what it compares with.
+PEERS ?= build/peers
 
 BIN := $(VENV)/bin
 # A missing kernel is an error in tests, not a detour.
@@ -17,7 +19,7 @@ PACKAGES := cmake ninja-build libopenblas-dev zlib1g-dev libgtest-dev python3-de
 MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench format docs size clean
+.PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers format docs size clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,9 +99,27 @@ asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --preset $@ -j $(JOBS)
 
-bench: build ## measure against PyTorch (where it is installed) and against the machine's roof
-	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OPENBLAS_NUM_THREADS \
-	  PYTHONPATH=build/release/python $(BENCH_PYTHON) -m benchmarks $(BENCH)
+BENCHMARKS := env PYTHONPATH=build/release/python $(BENCH_PYTHON) -m benchmarks
+
+bench: build ## measure against the machine's roof, and PyTorch where it is installed: BENCH="mlp cnn"
+	@$(BENCHMARKS) $(BENCH)
+
+bench-peers: build $(PEERS)/.installed $(PEERS)/libtuned.so ## measure beside PyTorch, JAX, ONNX Runtime: BENCH="mlp"
+	@$(BENCHMARKS) --peers $(PEERS)/venv/bin/python --shim $(PEERS)/libtuned.so $(BENCH)
+
+# PyTorch without CUDA: from an index that is configured here, or from PyTorch's own.
+TORCH := 2.13.0
+$(PEERS)/.installed: benchmarks/peers/requirements.txt
+	@mkdir -p $(PEERS)
+	@test -x $(PEERS)/venv/bin/python || $(PYTHON) -m venv $(PEERS)/venv
+	$(PEERS)/venv/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@$(PEERS)/venv/bin/python -m pip install -q --disable-pip-version-check torch==$(TORCH)+cpu 2>/dev/null || \
+	  $(PEERS)/venv/bin/python -m pip install -q --disable-pip-version-check torch==$(TORCH) --index-url https://download.pytorch.org/whl/cpu
+	@touch $@
+
+$(PEERS)/libtuned.so: benchmarks/peers/tuned.c
+	@mkdir -p $(PEERS)
+	$(CC) -shared -fPIC -O2 -o $@ $<
 
 # Care ---------------------------------------------------------------------------------------------
 

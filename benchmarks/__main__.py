@@ -1,167 +1,143 @@
 # SPDX-License-Identifier: MIT
-"""Runs workloads for tinyfin and PyTorch side by side and prints one table."""
+"""Measures workloads for tinyfin and its peers in turns and prints one table."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.util
-import json
 import os
 import platform
-import subprocess
 import sys
+from pathlib import Path
 
-from benchmarks.case import SIDES, load_workload, workload_names
-from benchmarks.machine import ROOT, Roof, commit, processor, versions
-
-HEADER = (
-    f"{'workload':<12} {'case':<34} {'thr':>3} {'tinyfin':>11} {'torch':>11}"
-    f" {'ratio':>6} {'roof':>6}"
-)
-
-
-class Side:
-    """A worker process."""
-
-    def __init__(self, workload: str, side: str, threads: int):
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads), TINYFIN_THREADS=str(threads))
-        for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS"):
-            env.pop(name, None)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", workload, side, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
-
-    def ask(self, **command) -> dict:
-        try:
-            self.process.stdin.write(json.dumps(command) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else {"error": "the worker ended"}
-
-    def close(self):
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        self.process.wait()
-
-
-def measure(case, workers: dict[str, Side], roof: Roof, threads: int, options) -> dict:
-    """Minima of all sides, taken in turns, and the roof as seen between the turns."""
-    row = {"case": case.name, "threads": threads, "unit": case.unit, "best": {}, "samples": {}}
-    ready = {}
-    for side, worker in workers.items():
-        answer = worker.ask(case=case.name) if side in case.sides else None
-        if answer == {}:
-            ready[side] = worker
-        elif answer:
-            row.setdefault("errors", {})[side] = answer["error"]
-    kind = "flops" if case.flops else "copy" if case.bytes else None
-    best_roof = 0.0
-    for _ in range(options.rounds):
-        for side, worker in list(ready.items()):
-            answer = worker.ask(seconds=options.seconds / options.rounds)
-            if "error" in answer:
-                row.setdefault("errors", {})[side] = answer["error"]
-                row["best"].pop(side, None)
-                del ready[side]
-                continue
-            row["best"][side] = min(row["best"].get(side, float("inf")), answer["value"])
-            row["samples"][side] = row["samples"].get(side, 0) + answer["samples"]
-        if kind:
-            best_roof = max(best_roof, roof.measure(kind, threads))
-    best = row["best"]
-    if "tinyfin" in best and "torch" in best:
-        row["ratio"] = best["tinyfin"] / best["torch"]
-    if kind and "tinyfin" in best:
-        row["roof"] = {kind: best_roof}
-        row["roof_percent"] = 100 * (case.flops or case.bytes) / best["tinyfin"] / best_roof
-    return row
-
-
-def quantity(value: float | None, unit: str) -> str:
-    if value is None:
-        return "-"
-    if unit == "bytes":
-        return f"{value / 2**20:.1f} MiB"
-    for scale, name in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= scale:
-            return f"{value / scale:.2f} {name}"
-    return f"{value / 1e-9:.0f} ns"
-
-
-def line(workload: str, row: dict) -> str:
-    ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"
-    percent = f"{row['roof_percent']:.0f} %" if "roof_percent" in row else "-"
-    numbers = [quantity(row["best"].get(side), row["unit"]) for side in SIDES]
-    text = (
-        f"{workload:<12} {row['case']:<34} {row['threads']:>3} {numbers[0]:>11} {numbers[1]:>11}"
-        f" {ratio:>6} {percent:>6}"
-    )
-    for side, error in row.get("errors", {}).items():
-        text += f"\n    {side}: {error}"
-    return text
+from benchmarks import records
+from benchmarks.case import BUILDERS, load_workload, workload_names
+from benchmarks.machine import Roof, commit, instructions, processor, versions
+from benchmarks.measure import measure
+from benchmarks.sides import SIDES, UNSET, Peers, Worker, settings
+from benchmarks.text import header, line
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("workloads", nargs="*", help="names; all when none is given")
     parser.add_argument("--threads", default="1,2", help="thread counts, e.g. 1,2")
-    parser.add_argument("--seconds", type=float, default=1.0, help="per side and case")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of each side")
+    parser.add_argument("--seconds", type=float, default=0.3, help="per side and case")
+    parser.add_argument("--turns", type=int, default=10, help="of each side")
     parser.add_argument("--filter", default="", help="only cases whose name contains this")
-    parser.add_argument("--output", help="JSON lines go here; default results/<host>.jsonl")
-    parser.add_argument("--list", action="store_true", help="print names and end")
+    parser.add_argument("--sides", help=f"of {','.join(SIDES)}; default: all but torch-compile")
+    parser.add_argument("--compile", action="store_true", help="torch-compile too: takes minutes")
+    parser.add_argument("--peers", default=sys.executable, help="the interpreter with the peers")
+    parser.add_argument("--shim", type=Path, help="library to preload for torch-tuned")
+    parser.add_argument("--output", type=Path, help="default: results/<host>.jsonl")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out rows that the output has of this commit"
+    )
+    parser.add_argument("--publish", action="store_true", help="put the rows in published.jsonl")
+    parser.add_argument("--list", action="store_true", help="print workloads and cases and end")
     return parser.parse_args()
+
+
+def chosen(names: list[str], known, what: str) -> list[str]:
+    unknown = set(names) - set(known)
+    if unknown:
+        raise SystemExit(
+            f"received {what} {', '.join(sorted(unknown))}; expected of {', '.join(known)}"
+        )
+    return names
+
+
+def run_record(sides, thread_counts, peers: Peers, roof: Roof) -> dict:
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return {
+        "kind": "run",
+        "run": now,
+        "processor": processor(),
+        "processors": os.cpu_count(),
+        "instructions": instructions(),
+        "commit": commit(),
+        "versions": versions(peers.python),
+        "unset": list(UNSET),
+        "settings": {
+            str(t): {side: settings(SIDES[side], t, peers.shim) for side in sides}
+            for t in thread_counts
+        },
+        "roof": {str(t): roof.all(t) for t in thread_counts},
+    }
+
+
+def print_run(run: dict) -> None:
+    names = ", ".join(f"{k} {v}" for k, v in run["versions"].items())
+    print(f"{run['processor']}, {run['processors']} processors; {run['commit']}; {names}")
+    for threads, roof in run["roof"].items():
+        figures = ", ".join(f"{k} {v / 1e9:.0f}" for k, v in roof.items() if v)
+        print(f"roof, {threads} thread{'s' * (threads != '1')}: {figures} GFLOP/s or GB/s")
+    for threads, sides in run["settings"].items():
+        for side, env in sides.items():
+            print(f"{side}, {threads}:", *(f"{k}={v}" for k, v in env.items()))
+    print(header(), flush=True)
 
 
 def main() -> int:
     options = arguments()
-    names = workload_names()
     if options.list:
-        print("\n".join(names))
+        for name in workload_names():
+            print(name, *(f"    {case.name}" for case in load_workload(name).CASES), sep="\n")
         return 0
-    unknown = set(options.workloads) - set(names)
-    if unknown:
-        raise SystemExit(f"received {', '.join(sorted(unknown))}; expected of {', '.join(names)}")
-    sides = [s for s in SIDES if importlib.util.find_spec(s)]
-    if "torch" not in sides:
-        print("PyTorch is not installed here: tinyfin alone is measured", file=sys.stderr)
-    where = {
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "processor": processor(),
-        "commit": commit(),
-        "versions": versions(),
-    }
-    output = options.output or ROOT / "benchmarks" / "results" / f"{platform.node()}.jsonl"
-    print(f"{where['processor']}, {os.cpu_count()} processors; {where['versions']}\n{HEADER}")
-    failed = False
+    names = chosen(options.workloads, workload_names(), "workload") or workload_names()
+    peers = Peers(options.peers, options.shim and options.shim.resolve())
+    sides = chosen(options.sides.split(",") if options.sides else [], SIDES, "side")
+    sides = sides or peers.sides() + ["torch-compile"] * options.compile
+    thread_counts = [int(t) for t in options.threads.split(",")]
+    output = options.output or records.RESULTS / f"{platform.node()}.jsonl"
+    done = measured(output) if options.resume else set()
     roof = Roof()
-    with open(output, "a", encoding="utf-8") as results:
-        for name in options.workloads or names:
-            workload = load_workload(name)
-            cases = [c for c in workload.CASES if options.filter in c.name]
-            thread_counts = [int(t) for t in options.threads.split(",")]
-            if not getattr(workload, "USES_THREADS", True):
-                thread_counts = thread_counts[:1]
-            for threads in thread_counts if cases else []:
-                workers = {side: Side(name, side, threads) for side in sides}
-                for case in cases:
-                    row = measure(case, workers, roof, threads, options)
-                    failed |= "tinyfin" in row.get("errors", {})
-                    print(line(name, row), flush=True)
-                    results.write(json.dumps({**where, "workload": name, **row}) + "\n")
-                for worker in workers.values():
-                    worker.close()
+    run = run_record(sides, thread_counts, peers, roof)
+    print_run(run)
+    records.append(output, run)
+    failed = False
+    for name in names:
+        workload = load_workload(name)
+        cases = [c for c in workload.CASES if options.filter in c.name]
+        for threads in counts(workload, thread_counts) if cases else []:
+            workers = {}
+            for case in cases:
+                if (name, case.name, threads) in done:
+                    continue
+                taking = [s for s in sides if takes(workload, case, s)]
+                for side in taking:
+                    if side not in workers:
+                        workers[side] = Worker(name, side, threads, peers)
+                row = measure(case, {s: workers[s] for s in taking}, roof, threads, options)
+                failed |= "tinyfin" in row.get("errors", {})
+                print(line(name, row), flush=True)
+                row = {"kind": "row", "run": run["run"], "workload": name, **row}
+                records.append(output, row)
+            for worker in workers.values():
+                worker.close()
     roof.close()
+    if options.publish:
+        records.publish(output, run["run"])
     return 1 if failed else 0
+
+
+def measured(output: Path) -> set[tuple]:
+    """Keys of the rows of this commit."""
+    runs, rows = records.read(output)
+    now = commit()
+    return {k for k, row in rows.items() if runs[row["run"]]["commit"] == now}
+
+
+def counts(workload, thread_counts: list[int]) -> list[int]:
+    if not getattr(workload, "USES_THREADS", True):
+        return thread_counts[:1]
+    only = getattr(workload, "THREADS", thread_counts)
+    return [t for t in thread_counts if t in only]
+
+
+def takes(workload, case, side: str) -> bool:
+    there = hasattr(workload, BUILDERS[SIDES[side].library])
+    return there and (case.sides is None or side in case.sides)
 
 
 if __name__ == "__main__":

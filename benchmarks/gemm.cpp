@@ -2,6 +2,8 @@
 // and number of threads:
 //
 //   bench_gemm [seconds per case] [threads …]      default: 0.1 s, 1 and 2 threads
+//   bench_gemm - threads                           reads lines "form m n k seconds" and answers
+//                                                  each with the seconds of one product
 //
 // Forms of C (m, n) = A · B: NN both row-major, NT with B transposed (a layer's forward pass), TN
 // with A transposed (its weight gradient).
@@ -19,6 +21,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -67,9 +70,14 @@ std::unique_ptr<float[], decltype(&std::free)> numbers(int64_t n) {
   return p;
 }
 
-// GFLOP/s and share of the peak, both from the shortest samples of one stretch of time.
-void measure(const char* form, bool ta, bool tb, int64_t m, int64_t n, int64_t k, int threads,
-             double seconds) {
+struct Shortest {
+  double product, peak;  // seconds of one product; of a call of multiply_add in every thread
+};
+
+// Of at least `least` samples, for some seconds. form: is A transposed, is B.
+Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads, int least,
+                 double seconds) {
+  const bool ta = form[0] == 'T', tb = form[1] == 'T';
   const auto a = numbers(m * k), b = numbers(k * n), c = numbers(m * n);
   const Gemm<float> g{m, n, k, a.get(), ta ? 1 : k, ta ? m : 1, b.get(), tb ? 1 : n, tb ? k : 1,
                       c.get(), n};
@@ -78,39 +86,59 @@ void measure(const char* form, bool ta, bool tb, int64_t m, int64_t n, int64_t k
   const auto peak = [&] { tf::parallel_for(threads, [](int64_t) { multiply_add(); }); };
   product();
   const int repeats = int(std::max(1.0, 4e6 * threads / flops));
-  double best = 1e9, best_peak = 1e9;
+  Shortest best{1e9, 1e9};
   const double end = now() + seconds;
-  for (int i = 0; i < 20 || now() < end; ++i) {
+  for (int i = 0; i < least || now() < end; ++i) {
     const double t0 = now();
     peak();
     const double t1 = now();
     for (int r = 0; r < repeats; ++r) product();
     const double t2 = now();
-    best_peak = std::min(best_peak, t1 - t0);
-    best = std::min(best, (t2 - t1) / repeats);
+    best.peak = std::min(best.peak, t1 - t0);
+    best.product = std::min(best.product, (t2 - t1) / repeats);
   }
-  const double rate = flops / best, roof = kPeakFlops * threads / best_peak;
+  return best;
+}
+
+// GFLOP/s and share of the peak.
+void print(const char* form, int64_t m, int64_t n, int64_t k, int threads, double seconds) {
+  const Shortest best = measure(form, m, n, k, threads, 20, seconds);
+  const double rate = 2.0 * double(m) * double(n) * double(k) / best.product;
+  const double roof = kPeakFlops * threads / best.peak;
   std::printf("  %s %6.1f (%3.0f%%)", form, rate / 1e9, 100 * rate / roof);
 }
 
 void row(int64_t m, int64_t n, int64_t k, int threads, double seconds) {
   std::printf("%d thread%s %5lld %5lld %5lld ", threads, threads > 1 ? "s" : " ", (long long)m,
               (long long)n, (long long)k);
-  measure("NN", false, false, m, n, k, threads, seconds);
-  measure("NT", false, true, m, n, k, threads, seconds);
-  measure("TN", true, false, m, n, k, threads, seconds);
+  print("NN", m, n, k, threads, seconds);
+  print("NT", m, n, k, threads, seconds);
+  print("TN", m, n, k, threads, seconds);
   std::printf("\n");
   std::fflush(stdout);
+}
+
+int answer(int threads) {
+  tf::set_num_threads(threads);
+  char form[3];
+  long long m, n, k;
+  double seconds;
+  while (std::scanf("%2s %lld %lld %lld %lf", form, &m, &n, &k, &seconds) == 5) {
+    std::printf("%.6e\n", measure(form, m, n, k, threads, 3, seconds).product);
+    std::fflush(stdout);
+  }
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  tf::cpu_device();  // the backend gets its host functions
+  if (argc == 3 && std::strcmp(argv[1], "-") == 0) return answer(std::atoi(argv[2]));
   const double seconds = argc > 1 ? std::atof(argv[1]) : 0.1;
   std::vector<int> threads;
   for (int i = 2; i < argc; ++i) threads.push_back(std::atoi(argv[i]));
   if (threads.empty()) threads = {1, 2};
-  tf::cpu_device();  // the backend gets its host functions
   std::printf("float32, GFLOP/s and share of the multiply-add peak;    m     n     k\n");
   // batch, in, out: forward (batch, out, in), input gradient, weight gradient.
   const int64_t layers[][3] = {{32, 784, 128},  {64, 784, 128},    {64, 128, 64},

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +22,24 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def instructions() -> list[str]:
+    """Of those that kernels are written for, the ones this processor has."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split("flags", 2)[1].split("\n")[0].split())
+    except (OSError, IndexError):
+        return []
+    return sorted(flags & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile"})
+
+
+def last_cache() -> int:
+    """Bytes of the largest cache; 32 MiB where the system does not say."""
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        text = path.read_text().strip()
+        sizes.append(int(text[:-1]) << {"K": 10, "M": 20}[text[-1]])
+    return max(sizes, default=32 << 20)
+
+
 def commit() -> str:
     run = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
@@ -30,15 +47,23 @@ def commit() -> str:
     return run.stdout.strip() or "unknown"
 
 
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("tinyfin", "torch", "numpy"):
-        if importlib.util.find_spec(name):
-            try:
-                found[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                found[name] = "in tree"
-    return found
+PROGRAM = """
+import json, platform
+from importlib import metadata
+found = {"python": platform.python_version()}
+for name in ("torch", "jax", "jaxlib", "optax", "onnxruntime", "numpy"):
+    try:
+        found[name] = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+
+
+def versions(python: str) -> dict[str, str]:
+    """Of an interpreter and of the peers it has."""
+    run = subprocess.run([python, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)
 
 
 class Roof:
@@ -53,11 +78,27 @@ class Roof:
         self.process = subprocess.Popen(
             [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        # Results go through the last cache too, beside what else is there.
+        self.in_cache = 0.75 * last_cache()
+
+    def kind(self, case) -> str | None:
+        """Which roof bounds a case."""
+        if case.flops:
+            return "flops"
+        if case.bytes:
+            return "cache" if case.bytes <= self.in_cache else "memory"
+        return None
 
     def measure(self, what: str, threads: int) -> float:
         self.process.stdin.write(f"{what} {threads} {self.SECONDS}\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
+
+    def all(self, threads: int) -> dict[str, float]:
+        return {
+            what: max(self.measure(what, threads) for _ in range(5))
+            for what in ("flops", "bf16", "cache", "memory")
+        }
 
     def close(self):
         self.process.stdin.close()

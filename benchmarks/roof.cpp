@@ -1,18 +1,25 @@
-// What this machine can do at best, measured when asked: float32 multiply-adds in registers and
-// copies between memory.
+// What this machine can do at best, measured when asked: multiply-adds in registers, copies in the
+// last cache and in memory.
 //
-//   echo "flops 2 0.05" | bench_roof     2 threads, 0.05 s: FLOP/s of all threads together
-//   echo "copy 1 0.05" | bench_roof      bytes/s, counting those read and those written
+//   echo "flops 2 0.05" | bench_roof     2 threads, 0.05 s: FLOP/s of all threads together, float32
+//   echo "bf16 2 0.05" | bench_roof      the same of bfloat16 dot products; 0 where there are none
+//   echo "cache 1 0.05" | bench_roof     bytes/s, counting those read and those written
+//   echo "memory 1 0.05" | bench_roof    the same beyond any cache, the better of two ways to write
 //
 // It stays for any number of lines, so that a runner can ask between its own samples.
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <thread>
 #include <vector>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -50,24 +57,66 @@ double multiply_add() {
   return 2.0 * kLanes * kChains * kRounds;
 }
 
-// Copies between two buffers far larger than any cache.
+// FLOPs done by one call; 0 where the processor has no such instruction.
+double bf16_dot() {
+#if defined(__AVX512BF16__)
+  __m512 sum[kChains];
+  for (int c = 0; c < kChains; ++c) sum[c] = _mm512_set1_ps(float(c));
+  __m512bh a = __m512bh(_mm512_set1_epi16(0x3c00)), b = a;
+  asm volatile("" : "+v"(a), "+v"(b));
+  for (int r = 0; r < kRounds; ++r) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sum[c] = _mm512_dpbf16_ps(sum[c], a, b);
+  }
+  for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
+  return 2.0 * 2 * 16 * kChains * kRounds;
+#else
+  return 0;
+#endif
+}
+
+// Writes that do not read the lines first; the usual ones where there are none.
+void stream(char *to, const char *from, size_t bytes) {
+#if defined(__AVX512F__)
+  for (size_t i = 0; i < bytes; i += 64)
+    _mm512_stream_si512(reinterpret_cast<__m512i *>(to + i), _mm512_load_si512(from + i));
+#elif defined(__SSE2__)
+  for (size_t i = 0; i < bytes; i += 16)
+    _mm_stream_si128(reinterpret_cast<__m128i *>(to + i),
+                     _mm_load_si128(reinterpret_cast<const __m128i *>(from + i)));
+#else
+  std::memcpy(to, from, bytes);
+#endif
+}
+
+void copy(char *to, const char *from, size_t bytes) { std::memcpy(to, from, bytes); }
+
+// Copies between two buffers of some size, piece by piece.
 class Copier {
  public:
+  using Function = void (*)(char *, const char *, size_t);
+
+  Copier(Function function, size_t bytes)
+      : function_(function), bytes_(bytes),
+        memory_(static_cast<char *>(std::aligned_alloc(4096, 2 * bytes)), &std::free) {
+    std::memset(memory_.get(), 1, 2 * bytes);
+  }
   double operator()() {
     char *from = memory_.get() + position_;
-    std::memcpy(from + kBytes, from, kPiece);
+    function_(from + bytes_, from, kPiece);
     asm volatile("" : : : "memory");
-    position_ = (position_ + kPiece) % kBytes;
+    position_ = (position_ + kPiece) % bytes_;
     return 2.0 * kPiece;
   }
-  Copier() : memory_(new char[2 * kBytes]) { std::memset(memory_.get(), 1, 2 * kBytes); }
 
  private:
-  static constexpr size_t kBytes = size_t(96) << 20;
-  static constexpr size_t kPiece = size_t(1) << 20;
-  std::unique_ptr<char[]> memory_;
-  size_t position_ = 0;
+  static constexpr size_t kPiece = size_t(256) << 10;
+  Function function_;
+  size_t bytes_, position_ = 0;
+  std::unique_ptr<char, decltype(&std::free)> memory_;
 };
+
+constexpr size_t kInCache = size_t(2) << 20, kBeyond = size_t(96) << 20;
 
 // Work per second of all threads together.
 template <class Make>
@@ -105,12 +154,19 @@ int main() {
   double seconds;
   while (std::scanf("%15s %d %lf", what, &threads, &seconds) == 3) {
     double answer = 0;
+    const auto copies = [&](Copier::Function function, size_t bytes) {
+      return rate(threads, seconds, [=] { return Copier(function, bytes); });
+    };
     if (std::strcmp(what, "flops") == 0) {
       answer = rate(threads, seconds, [] { return multiply_add; });
-    } else if (std::strcmp(what, "copy") == 0) {
-      answer = rate(threads, seconds, [] { return Copier(); });
+    } else if (std::strcmp(what, "bf16") == 0) {
+      answer = rate(threads, seconds, [] { return bf16_dot; });
+    } else if (std::strcmp(what, "cache") == 0) {
+      answer = copies(copy, kInCache);
+    } else if (std::strcmp(what, "memory") == 0) {
+      answer = std::max(copies(copy, kBeyond), copies(stream, kBeyond));
     } else {
-      std::fprintf(stderr, "received %s; expected flops or copy\n", what);
+      std::fprintf(stderr, "received %s; expected flops, bf16, cache or memory\n", what);
       return 1;
     }
     std::printf("%.6e\n", answer);

@@ -1,18 +1,19 @@
 /* What a call costs from C: nanoseconds decide, so each op runs in a loop and the least of many
- * loops counts. Prints one JSON object, seconds per call.
+ * loops counts. Prints one JSON object, seconds per call; an argument picks one op.
  *
  * SPDX-License-Identifier: MIT
  */
 #define _POSIX_C_SOURCE 199309L
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <tinyfin/autograd.h>
 #include <tinyfin/ops.h>
 
 enum { CALLS = 1000, LOOPS = 200 };
 
-static tf_tensor *x, *y, *p, *matrix, *other;
+static tf_tensor *x, *y, *p, *q, *matrix, *other;
 
 static double now(void) {
   struct timespec t;
@@ -37,8 +38,21 @@ static tf_status reshape(tf_tensor **out) {
   return tf_reshape(x, shape, 2, out);
 }
 
-static void measure(const char *name, tf_status (*op)(tf_tensor **), const char *before) {
+static tf_status backward(tf_tensor **out) {
+  tf_tensor *z;
+  check(tf_add(p, q, &z));
+  check(tf_sum(z, NULL, 0, 0, TINYFIN_DEFAULT, out));
+  check(tf_backward(*out, NULL, 0, 0));
+  tf_tensor_release(z);
+  check(tf_tensor_set_grad(p, NULL));
+  return tf_tensor_set_grad(q, NULL);
+}
+
+static const char *wanted, *before = "{";
+
+static void measure(const char *name, tf_status (*op)(tf_tensor **)) {
   double best = 1;
+  if (wanted && strcmp(wanted, name) != 0) return;
   for (int loop = 0; loop < LOOPS; ++loop) {
     const double begin = now();
     for (int call = 0; call < CALLS; ++call) {
@@ -50,6 +64,7 @@ static void measure(const char *name, tf_status (*op)(tf_tensor **), const char 
     if (seconds < best) best = seconds;
   }
   printf("%s\"%s\": %.3e", before, name, best);
+  before = ", ";
 }
 
 static tf_tensor *ones(int64_t rows, int64_t columns) {
@@ -60,25 +75,30 @@ static tf_tensor *ones(int64_t rows, int64_t columns) {
   return t;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) wanted = argv[1];
   x = ones(0, 8);
   y = ones(0, 8);
   p = ones(0, 8);
+  q = ones(0, 8);
   check(tf_tensor_set_requires_grad(p, 1));
+  check(tf_tensor_set_requires_grad(q, 1));
   matrix = ones(2, 4);
   other = ones(4, 2);
 
-  measure("add", add, "{");
-  measure("add, recorded", add_recorded, ", ");
-  measure("relu", relu, ", ");
-  measure("sum", sum, ", ");
-  measure("reshape", reshape, ", ");
-  measure("matmul 2x4x2", product, ", ");
+  measure("a + b", add);
+  measure("a + b, recorded", add_recorded);
+  measure("(a + b).sum().backward()", backward);
+  measure("relu", relu);
+  measure("sum", sum);
+  measure("reshape", reshape);
+  measure("matmul 2x4x2", product);
   printf("}\n");
 
   tf_tensor_release(x);
   tf_tensor_release(y);
   tf_tensor_release(p);
+  tf_tensor_release(q);
   tf_tensor_release(matrix);
   tf_tensor_release(other);
   return 0;

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""One row: the sides take turns, A B A B, and the least of a side's samples counts."""
+
+from __future__ import annotations
+
+from benchmarks.case import Case
+from benchmarks.machine import Roof
+from benchmarks.sides import Worker
+
+LEAST_TURNS = 3
+
+
+def measure(case: Case, workers: dict[str, Worker], roof: Roof, threads: int, options) -> dict:
+    row: dict = {"case": case.name, "threads": threads, "unit": case.unit}
+    row |= {name: {} for name in ("best", "samples", "variants", "errors", "missing")}
+    turns = {side: _prepare(worker, case, row, side, options) for side, worker in workers.items()}
+    kind, best_roof = roof.kind(case), 0.0
+    for turn in range(max(turns.values(), default=0)):
+        for side in list(turns):
+            if turn < turns[side]:
+                _turn(workers[side], row, side, options.seconds / options.turns)
+        if kind and turn < options.turns:
+            best_roof = max(best_roof, roof.measure(kind, threads))
+    best = row["best"]
+    peers = {side: value for side, value in best.items() if side != "tinyfin"}
+    if peers:
+        row["peer"] = min(peers, key=peers.get)
+    if peers and "tinyfin" in best:
+        row["ratio"] = best["tinyfin"] / best[row["peer"]]
+    if kind and best:
+        row["work"], row["roof"] = case.flops or case.bytes, {kind: best_roof}
+        row["roof_percent"] = {
+            side: 100 * row["work"] / value / best_roof for side, value in best.items()
+        }
+    row["goal"] = case.goal.at(threads)
+    return {name: value for name, value in row.items() if value != {}}
+
+
+def _prepare(worker: Worker, case: Case, row: dict, side: str, options) -> int:
+    """The number of turns that a side gets: fewer where a step takes long."""
+    answer = worker.ask(case=case.name)
+    for problem, name in (("error", "errors"), ("missing", "missing")):
+        if problem in answer:
+            row[name][side] = answer[problem]
+    if "estimate" not in answer:
+        return 0
+    if answer["variant"]:
+        row["variants"][side] = answer["variant"]
+    if answer["measured"] or case.turns:
+        row["best"][side], row["samples"][side] = answer["estimate"], 1
+    if case.turns:
+        return case.turns - 1
+    affordable = int(options.seconds / max(answer["estimate"], 1e-9))
+    return max(LEAST_TURNS, min(options.turns, affordable))
+
+
+def _turn(worker: Worker, row: dict, side: str, seconds: float) -> None:
+    if side in row["errors"]:
+        return
+    answer = worker.ask(seconds=seconds)
+    if "error" in answer:
+        row["errors"][side] = answer["error"]
+        row["best"].pop(side, None)
+        return
+    row["best"][side] = min(row["best"].get(side, float("inf")), answer["value"])
+    row["samples"][side] = row["samples"].get(side, 0) + answer["samples"]
