@@ -36,7 +36,7 @@ set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
                      -mprefer-vector-width=512)
 set(isas generic)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  list(APPEND isas avx2 avx512)
+  list(APPEND isas ${TINYFIN_X86_ISAS})
   # Here generic is for old processors only: a third of the code is worth more than its speed.
   if(NOT TINYFIN_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL Debug)
     set(isa_flags_generic -O2)

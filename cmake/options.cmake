@@ -19,6 +19,8 @@ set(TINYFIN_BLAS "" CACHE STRING "openblas, none, or empty: openblas where it is
 set_property(CACHE TINYFIN_BLAS PROPERTY STRINGS "" openblas none)
 set(TINYFIN_BACKEND_DIR "" CACHE STRING
     "A directory searched for plugins after the one beside the library; for distributions")
+set(TINYFIN_X86_ISAS "avx2;avx512" CACHE STRING
+    "What kernels are compiled for on x86-64 besides any such processor")
 set(TINYFIN_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefined")
 
 set(CMAKE_CXX_STANDARD 20)

@@ -24,7 +24,7 @@ void host_set_error(const char* message) {
 // costs more in page faults than many products do. Each thread keeps the last block it gave back;
 // the size of a block stands in the 64 bytes before it.
 constexpr size_t kHeader = 64;
-constexpr size_t kLargestSpare = size_t(8) << 20;
+constexpr size_t kLargestSpare = size_t(16) << 20;
 
 struct Spare {
   char* block = nullptr;

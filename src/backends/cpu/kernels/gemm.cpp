@@ -2,51 +2,18 @@
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/gemm.h"
 
-#include "backends/cpu/activation.h"
 #include "backends/cpu/gemm_dot.h"
-#include "backends/cpu/gemm_tile.h"
+#include "backends/cpu/gemm_pack.h"
+#include "backends/cpu/gemm_panel.h"
+#include "backends/cpu/gemm_shared.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
-
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Piece i of [0, n) cut into `pieces` of nearly equal length.
-inline int64_t cut(int64_t n, int64_t pieces, int64_t i) {
-  const int64_t longer = n % pieces;
-  return i * (n / pieces) + smaller(i, longer);
-}
 
 // A packed panel of B (kSteps × kPanelWidth) takes 64 KiB: it lies on the stack and streams from
 // L2 while the tiles below it are computed.
 template <class T>
 constexpr int64_t kSteps = 65536 / (kPanelWidth<T> * int64_t(sizeof(T)));
-
-// [0, m) in register tiles of nearly equal height.
-struct Rows {
-  int64_t tiles, height, higher;
-  Rows(int64_t m, int64_t most)
-      : tiles(ceil_div(m, most)), height(m / tiles), higher(m % tiles) {}
-  int64_t size(int64_t i) const { return height + (i < higher); }
-};
-
-// A step of k of a packed micro-panel of A: whole vectors, so that no store crosses a line.
-template <class T>
-constexpr int64_t kPackedRows = ceil_div(kMaxRows<kPanel>, Vec<T>::kWidth) * Vec<T>::kWidth;
-
-// Rows of A in micro-panels: tile by tile, each (k, kPackedRows). Some steps of k at a time for
-// all tiles, so that a column-major A is read along its columns and each page is visited once.
-template <class T>
-void pack_rows(T* to, const Gemm<T>& g, const T* a, int64_t k, const Rows& rows) {
-  constexpr int64_t kChunk = 32;
-  for (int64_t p = 0; p < k; p += kChunk) {
-    for (int64_t i = 0, row = 0; i < rows.tiles; row += rows.size(i++)) {
-      pack(to + (i * k + p) * kPackedRows<T>, kPackedRows<T>, a + row * g.a_row + p * g.a_col,
-           g.a_col, g.a_row, smaller(kChunk, k - p), rows.size(i));
-    }
-  }
-}
 
 // Packing pays where A is read for enough panels of B. Transposing a row-major A costs a quarter
 // of a cycle per element, which meets n / 32 cycles of multiply-adds; copying a column-major one
@@ -78,7 +45,6 @@ void gemm_serial(const Gemm<T>& g) {
   constexpr int64_t kWidth = kPanelWidth<T>;
   constexpr int64_t kCapacity = kSteps<T> * kWidth;
   alignas(64) T panel[kCapacity];
-  T bias[kWidth];
 
   const int64_t products = g.k > 0 ? g.reduce : 0;
   // Few rows read B too seldom for a copy to pay. The sum over products then runs inside the
@@ -98,7 +64,6 @@ void gemm_serial(const Gemm<T>& g) {
   // Tiles of one row take any strides: the way without memory for packing.
   const bool any_height = packed_a || g.a_row == 1 || g.a_col == 1;
   const Rows rows(g.m, any_height ? kMaxRows<kPanel> : 1);
-  const bool relu = g.activation == TINYFIN_ACTIVATION_RELU;
 
   Tile<T> t;
   t.a_row = g.a_row;
@@ -113,45 +78,31 @@ void gemm_serial(const Gemm<T>& g) {
     const bool last = pass + 1 == passes * blocks;
     t.k = smaller(step, g.k - p);
     t.load_c = pass > 0 || g.accumulate;
-    t.floor = last && relu ? T(0) : -T(INFINITY);
     const T* a = g.a + r * g.a_step + p * g.a_col;
     const T* b = g.b + r * g.b_step + p * g.b_row;
-    if (packed_a) pack_rows(packed_a, g, a, t.k, rows);
+    if (packed_a) pack_rows(packed_a, g, a, t.k, rows, 0, rows.tiles);
     for (int64_t j = 0; j < g.n; j += kWidth) {
-      const int64_t columns = smaller(kWidth, g.n - j);
-      const int vectors = columns > kW ? kPanel : 1;
-      t.tail = columns - (vectors - 1) * kW;
-      t.bias = nullptr;
-      if (last && g.bias) {
-        t.bias = g.bias + j;
-        if (g.bias_step != 1) {
-          for (int64_t i = 0; i < columns; ++i) bias[i] = g.bias[(j + i) * g.bias_step];
-          t.bias = bias;
-        }
-      }
+      Panel<T> columns(g, j);
       const T* b_panel = b + j * g.b_col;
       t.b_row = g.b_row;
       t.b_step = g.b_step;
-      const bool copied = t.reduce > 0 && !(b_in_place && t.tail == kW);
+      const bool copied = t.reduce > 0 && !(b_in_place && columns.whole());
       if (copied) {
-        t.b_row = vectors * kW;
+        t.b_row = columns.vectors * kW;
         t.b_step = t.k * t.b_row;
         for (int64_t i = 0; i < t.reduce; ++i) {
           pack(panel + i * t.b_step, t.b_row, b_panel + i * g.b_step, g.b_row, g.b_col, t.k,
-               columns);
+               columns.columns);
         }
         b_panel = panel;
       }
       const bool ahead = copied && g.b_col == 1 && j + 2 * kWidth <= g.n && rows.tiles > 2;
-      const TileFn<T>* run = tiles_for<T>(vectors, layout);
-      for (int64_t i = 0, row = 0; i < rows.tiles; row += rows.size(i++)) {
-        const int64_t height = rows.size(i);
-        if (ahead) prefetch_rows(b + j + kWidth, g.b_row, t.k, i, rows.tiles);
-        const T* a_tile = packed_a ? packed_a + i * t.k * kPackedRows<T> : a + row * g.a_row;
-        T* c = g.c + row * g.ldc + j;
-        run[height - 1](t, a_tile, b_panel, c);
-        if (last && !relu) activate(g.activation, c, g.ldc, height, columns);
-      }
+      columns.multiply(t, g, rows, 0, 0, rows.tiles, b_panel, layout, last,
+                       [&](int64_t i, int64_t row) {
+                         if (ahead) prefetch_rows(b + j + kWidth, g.b_row, t.k, i, rows.tiles);
+                         return packed_a ? packed_a + i * t.k * kPackedRows<T>
+                                         : a + row * g.a_row;
+                       });
     }
   }
   if (packed_a) host->host_free(packed_a, packed_bytes);
@@ -234,6 +185,8 @@ tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
         gemm_by_dots(g, begin, end);
       });
     }
+    tf_status status;
+    if (worth_sharing(g) && gemm_shared(g, &status)) return status;
     const Grid grid = make_grid(g);
     const int64_t pieces = grid.rows * grid.columns;
     if (pieces == 1) {
