@@ -38,16 +38,21 @@ struct Shared {
 
   int64_t panels() const { return ceil_div(columns, kPanelWidth<T>); }
 
+  // Panels of whole vectors of a row-major B are read where they lie.
+  bool in_place(int64_t wide) const { return g.b_col == 1 && wide % Vec<T>::kWidth == 0; }
+
   void pack_panels(int64_t begin, int64_t end) const {
     constexpr int64_t kWidth = kPanelWidth<T>, kW = Vec<T>::kWidth;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t wide = smaller(kWidth, columns - i * kWidth);
+      if (in_place(wide)) continue;
       pack(packed_b + i * kWidth * k, wide > kW ? kWidth : kW, b + i * kWidth * g.b_col, g.b_row,
            g.b_col, k, wide);
     }
   }
 
   tf_status pack_all(bool with_b) const {
+    with_b = with_b && !in_place(columns);
     const int64_t b_jobs = with_b ? ceil_div(panels(), kPanelsPerJob) : 0;
     return parallel_for(b_jobs + ceil_div(rows.tiles, kTilesPerJob), [&](int64_t job) {
       if (job < b_jobs) {
@@ -71,9 +76,10 @@ struct Shared {
     t.load_c = load_c;
     for (int64_t p = first_panel; p < end_panel; ++p) {
       Panel<T> panel(g, column + p * kPanelWidth<T>);
-      t.b_row = panel.vectors * int64_t(Vec<T>::kWidth);
-      panel.multiply(t, g, rows, row, first_tile, end_tile, packed_b + p * kPanelWidth<T> * k,
-                     Layout::kColumnMajor, last, [&](int64_t i, int64_t) {
+      const bool there = in_place(panel.columns);
+      t.b_row = there ? g.b_row : panel.vectors * int64_t(Vec<T>::kWidth);
+      panel.multiply(t, g, rows, row, first_tile, end_tile,
+                     there ? b + p * kPanelWidth<T> : packed_b + p * kPanelWidth<T> * k, Layout::kColumnMajor, last, [&](int64_t i, int64_t) {
                        return packed_a + i * k * kPackedRows<T>;
                      });
     }
@@ -99,11 +105,12 @@ struct Shared {
   }
 };
 
-// Whether both operands would be packed several times if every piece packed its own.
+// Whether something would be packed several times if every piece of C packed its own. A
+// column-major A never is.
 template <class T>
 bool worth_sharing(const Gemm<T>& g) {
-  return g.m >= 8 * kMaxRows<kPanel> && g.n >= 2 * kPanelWidth<T> && g.k >= 32 &&
-         double(g.m) * double(g.n) * double(g.k) >= 4e6;
+  return g.a_row != 1 && g.m > 20 * kMaxRows<kPanel> && g.n > kPiecePanels * kPanelWidth<T> &&
+         g.k >= 32;
 }
 
 // The whole product. False: no memory for the copies, nothing done.

@@ -15,26 +15,14 @@ namespace {
 template <class T>
 constexpr int64_t kSteps = 65536 / (kPanelWidth<T> * int64_t(sizeof(T)));
 
-// Packing pays where A is read for enough panels of B. Transposing a row-major A costs a quarter
-// of a cycle per element, which meets n / 32 cycles of multiply-adds; copying a column-major one
-// costs less and saves a page per step of k.
+// A column-major A is read where it lies. Transposing a row-major one costs a quarter of a cycle
+// per element, which meets n / 32 cycles of multiply-adds; in place its rows may fall on top of
+// each other in the cache.
 template <class T>
 bool worth_packing_a(const Gemm<T>& g) {
-  if (g.m == 1) return false;
-  if (g.a_row != 1 && g.a_col != 1) return true;
-  if (g.m < kMaxRows<kPanel> || g.k < 32) return false;
-  const bool far = g.a_col * int64_t(sizeof(T)) >= 1024;
-  return g.n >= (g.a_row == 1 && far ? 2 : 4) * kPanelWidth<T>;
-}
-
-// Asks for piece i of `pieces` of the rows of a panel that will be packed next: its lines lie
-// on different pages, which the hardware does not foresee.
-template <class T>
-void prefetch_rows(const T* b, int64_t step, int64_t k, int64_t i, int64_t pieces) {
-  for (int64_t p = i * k / pieces; p < (i + 1) * k / pieces; ++p) {
-    __builtin_prefetch(b + p * step, 0, 2);
-    __builtin_prefetch(b + p * step + kPanelWidth<T> - 1, 0, 2);
-  }
+  if (g.m == 1 || g.a_row == 1) return false;
+  if (g.a_col != 1) return true;
+  return g.m >= kMaxRows<kPanel> && g.k >= 32 && g.n >= 4 * kPanelWidth<T>;
 }
 
 // The whole product on this thread.
@@ -49,7 +37,7 @@ void gemm_serial(const Gemm<T>& g) {
   const int64_t products = g.k > 0 ? g.reduce : 0;
   // Few rows read B too seldom for a copy to pay. The sum over products then runs inside the
   // register tile, unless a last panel of fewer columns has no room for all of them.
-  const bool b_in_place = g.b_col == 1 && g.m <= 4 * kMaxRows<kPanel>;
+  const bool b_in_place = g.b_col == 1 && g.m <= 20 * kMaxRows<kPanel>;
   const bool inner_sum = products > 1 && b_in_place && (g.a_row == 1 || g.a_col == 1) &&
                          (g.n % kW == 0 || products * g.k * kWidth <= kCapacity);
   const int64_t blocks = products > 0 && !inner_sum ? ceil_div(g.k, kSteps<T>) : 1;
@@ -96,10 +84,8 @@ void gemm_serial(const Gemm<T>& g) {
         }
         b_panel = panel;
       }
-      const bool ahead = copied && g.b_col == 1 && j + 2 * kWidth <= g.n && rows.tiles > 2;
       columns.multiply(t, g, rows, 0, 0, rows.tiles, b_panel, layout, last,
                        [&](int64_t i, int64_t row) {
-                         if (ahead) prefetch_rows(b + j + kWidth, g.b_row, t.k, i, rows.tiles);
                          return packed_a ? packed_a + i * t.k * kPackedRows<T>
                                          : a + row * g.a_row;
                        });
