@@ -19,7 +19,7 @@ PACKAGES := cmake ninja-build libopenblas-dev zlib1g-dev libgtest-dev python3-de
 MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers format docs size clean
+.PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers performance format docs size clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ bench: build ## measure against the machine's roof, and PyTorch where it is inst
 
 bench-peers: build $(PEERS)/.installed $(PEERS)/libtuned.so ## measure beside PyTorch, JAX, ONNX Runtime: BENCH="mlp"
 	@$(BENCHMARKS) --peers $(PEERS)/venv/bin/python --shim $(PEERS)/libtuned.so $(BENCH)
+
+performance: ## write docs/performance.md and its pictures from the published results
+	@$(BENCH_PYTHON) -m benchmarks.report
 
 # PyTorch without CUDA: from an index that is configured here, or from PyTorch's own.
 TORCH := 2.13.0

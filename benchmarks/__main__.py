@@ -33,7 +33,9 @@ def arguments():
     parser.add_argument(
         "--resume", action="store_true", help="leave out rows that the output has of this commit"
     )
-    parser.add_argument("--publish", action="store_true", help="put the rows in published.jsonl")
+    parser.add_argument(
+        "--publish", action="store_true", help="the rows of this commit, in published.jsonl too"
+    )
     parser.add_argument("--list", action="store_true", help="print workloads and cases and end")
     return parser.parse_args()
 
@@ -117,15 +119,20 @@ def main() -> int:
                 worker.close()
     roof.close()
     if options.publish:
-        records.publish(output, run["run"])
+        records.publish(output, runs_of(output))
     return 1 if failed else 0
+
+
+def runs_of(output: Path) -> set[str]:
+    """Names of the runs of this commit."""
+    now = commit()
+    return {name for name, run in records.read(output)[0].items() if run["commit"] == now}
 
 
 def measured(output: Path) -> set[tuple]:
     """Keys of the rows of this commit."""
-    runs, rows = records.read(output)
-    now = commit()
-    return {k for k, row in rows.items() if runs[row["run"]]["commit"] == now}
+    names = runs_of(output)
+    return {k for k, row in records.read(output)[1].items() if row["run"] in names}
 
 
 def counts(workload, thread_counts: list[int]) -> list[int]:

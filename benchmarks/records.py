@@ -44,13 +44,13 @@ def read(path: Path) -> tuple[dict[str, dict], dict[tuple, dict]]:
     return runs, rows
 
 
-def publish(source: Path, run: str) -> None:
-    """The rows of a run take their places in the published file; runs without rows leave it."""
+def publish(source: Path, names: set[str]) -> None:
+    """The rows of those runs take their places in the published file."""
     runs, rows = read(PUBLISHED)
     new_runs, new_rows = read(source)
-    runs |= {run: new_runs[run]}
-    rows |= {k: row for k, row in new_rows.items() if row["run"] == run}
-    used = {row["run"] for row in rows.values()}
+    runs |= {name: new_runs[name] for name in names}
+    rows |= {k: row for k, row in new_rows.items() if row["run"] in names}
+    used = {row["run"] for row in rows.values()}  # a run without rows leaves the file
     PUBLISHED.unlink(missing_ok=True)
     for name, record in sorted(runs.items()):
         if name in used:

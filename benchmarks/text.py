@@ -3,6 +3,14 @@
 
 from __future__ import annotations
 
+PEERS = {
+    "torch": "PyTorch",
+    "torch-tuned": "PyTorch tuned",
+    "torch-compile": "torch.compile",
+    "jax": "JAX",
+    "onnxruntime": "ONNX Runtime",
+    "numpy": "NumPy",
+}
 SHORT = {
     "torch": "torch", "torch-tuned": "tuned", "torch-compile": "compile",
     "onnxruntime": "ort", "jax": "jax", "numpy": "numpy",
