@@ -9,15 +9,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "backends/cpu/gemm_tile.h"
+#include "backends/cpu/gemm_pack.h"
 #include "backends/cpu/kernel.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
-
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // An (N, C, H, W) tensor of any strides.
 struct Image {
