@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import records
 from benchmarks.case import BUILDERS, load_workload, workload_names
 from benchmarks.machine import Roof, commit, instructions, processor, versions
-from benchmarks.measure import measure
+from benchmarks.measure import Sampling, measure
 from benchmarks.sides import SIDES, UNSET, Peers, Worker, settings
 from benchmarks.text import header, line
 
@@ -23,6 +23,9 @@ def arguments():
     parser.add_argument("workloads", nargs="*", help="names; all when none is given")
     parser.add_argument("--threads", default="1,2", help="thread counts, e.g. 1,2")
     parser.add_argument("--seconds", type=float, default=0.3, help="per side and case")
+    parser.add_argument(
+        "--budget", type=float, help="seconds of sampling for a whole workload and thread count"
+    )
     parser.add_argument("--turns", type=int, default=10, help="of each side")
     parser.add_argument("--filter", default="", help="only cases whose name contains this")
     parser.add_argument("--sides", help=f"of {','.join(SIDES)}; default: all but torch-compile")
@@ -110,7 +113,11 @@ def main() -> int:
                 for side in taking:
                     if side not in workers:
                         workers[side] = Worker(name, side, threads, peers)
-                row = measure(case, {s: workers[s] for s in taking}, roof, threads, options)
+                seconds = options.seconds
+                if options.budget:
+                    seconds = min(seconds, options.budget / (len(cases) * len(taking)))
+                sampling = Sampling(seconds, options.turns)
+                row = measure(case, {s: workers[s] for s in taking}, roof, threads, sampling)
                 failed |= "tinyfin" in row.get("errors", {})
                 print(line(name, row), flush=True)
                 row = {"kind": "row", "run": run["run"], "workload": name, **row}
@@ -144,6 +151,8 @@ def counts(workload, thread_counts: list[int]) -> list[int]:
 
 def takes(workload, case, side: str) -> bool:
     there = hasattr(workload, BUILDERS[SIDES[side].library])
+    if SIDES[side].compiled:
+        there = getattr(workload, "COMPILES", False)
     return there and (case.sides is None or side in case.sides)
 
 

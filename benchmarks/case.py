@@ -41,6 +41,8 @@ class Case:
     A function returns the step, or {variant: step} where a library has several ways (the fastest is
     kept), or None where the case is not for it. A step is a callable, a `timeit.Timer`, or a
     `Several`. Where calling it returns a number, that is the measurement itself (in `unit`).
+
+    `COMPILES = True` says that `TensorLibrary` makes the steps: torch-compile takes part then.
     """
 
     name: str

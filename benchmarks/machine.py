@@ -41,10 +41,14 @@ def last_cache() -> int:
 
 
 def commit() -> str:
-    run = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    return run.stdout.strip() or "unknown"
+    """Of this tree, "-dirty" where it differs in more than results and pages."""
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+    name = git("describe", "--always").stdout.strip() or "unknown"
+    changed = git("diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results", ":!docs").returncode
+    return name + "-dirty" * (changed == 1)
 
 
 PROGRAM = """

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from benchmarks.case import Case
 from benchmarks.machine import Roof
 from benchmarks.sides import Worker
@@ -10,16 +12,22 @@ from benchmarks.sides import Worker
 LEAST_TURNS = 3
 
 
-def measure(case: Case, workers: dict[str, Worker], roof: Roof, threads: int, options) -> dict:
+@dataclass(frozen=True)
+class Sampling:
+    seconds: float  # for each side
+    turns: int  # of each side, as far as the seconds allow
+
+
+def measure(case: Case, workers: dict[str, Worker], roof: Roof, threads: int, sampling: Sampling):
     row: dict = {"case": case.name, "threads": threads, "unit": case.unit}
     row |= {name: {} for name in ("best", "samples", "variants", "errors", "missing")}
-    turns = {side: _prepare(worker, case, row, side, options) for side, worker in workers.items()}
+    turns = {side: _prepare(worker, case, row, side, sampling) for side, worker in workers.items()}
     kind, best_roof = roof.kind(case), 0.0
     for turn in range(max(turns.values(), default=0)):
         for side in list(turns):
             if turn < turns[side]:
-                _turn(workers[side], row, side, options.seconds / options.turns)
-        if kind and turn < options.turns:
+                _turn(workers[side], row, side, sampling.seconds / sampling.turns)
+        if kind and turn < sampling.turns:
             best_roof = max(best_roof, roof.measure(kind, threads))
     best = row["best"]
     peers = {side: value for side, value in best.items() if side != "tinyfin"}
@@ -36,7 +44,7 @@ def measure(case: Case, workers: dict[str, Worker], roof: Roof, threads: int, op
     return {name: value for name, value in row.items() if value != {}}
 
 
-def _prepare(worker: Worker, case: Case, row: dict, side: str, options) -> int:
+def _prepare(worker: Worker, case: Case, row: dict, side: str, sampling: Sampling) -> int:
     """The number of turns that a side gets: fewer where a step takes long."""
     answer = worker.ask(case=case.name)
     for problem, name in (("error", "errors"), ("missing", "missing")):
@@ -50,8 +58,8 @@ def _prepare(worker: Worker, case: Case, row: dict, side: str, options) -> int:
         row["best"][side], row["samples"][side] = answer["estimate"], 1
     if case.turns:
         return case.turns - 1
-    affordable = int(options.seconds / max(answer["estimate"], 1e-9))
-    return max(LEAST_TURNS, min(options.turns, affordable))
+    affordable = int(sampling.seconds / max(answer["estimate"], 1e-9))
+    return max(LEAST_TURNS, min(sampling.turns, affordable))
 
 
 def _turn(worker: Worker, row: dict, side: str, seconds: float) -> None:

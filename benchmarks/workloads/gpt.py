@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.case import Case, Goal
 
 FAMILY = "training"
+COMPILES = True
 VOCABULARY = 65
 TINY = dict(layers=1, width=16, heads=2, context=8, batch=2)
 

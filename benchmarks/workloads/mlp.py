@@ -4,6 +4,7 @@
 from benchmarks.case import Case, Goal
 
 FAMILY = "training"
+COMPILES = True
 WIDTHS = (784, 128, 64, 10)
 LAYERS = list(zip(WIDTHS, WIDTHS[1:]))
 MACS = sum(n * m for n, m in LAYERS)

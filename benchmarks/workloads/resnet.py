@@ -4,6 +4,7 @@
 from benchmarks.case import Case, Goal
 
 FAMILY = "training"
+COMPILES = True
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels, stride; two blocks each
 TINY = dict(batch=2, size=8)
 
