@@ -226,6 +226,27 @@ TEST(Gemm, Blocks) {
     }
 }
 
+// Packed by all threads for all threads: several blocks of k, of rows and of columns.
+TEST(Gemm, Shared) {
+  for (Order b : kOrders)
+    check_both({.m = 300, .n = 275, .k = 1100, .b = b, .pad = 3, .bias = true,
+                .activation = TINYFIN_ACTIVATION_GELU});
+  check_both({.m = 301, .n = 300, .k = 40, .reduce = 2, .a = Order::kSpread, .accumulate = true});
+  check_both({.m = 2050, .n = 260, .k = 33});
+  check_both({.m = 290, .n = 4100, .k = 33, .b = Order::kColumns});
+}
+
+// A small A times a transposed B: tiles are turned when they are stored.
+TEST(Gemm, Turned) {
+  for (int64_t m : {13, 16, 33, 47})
+    for (int64_t n : {14, 45, 100})
+      for (tf_activation activation :
+           {TINYFIN_ACTIVATION_NONE, TINYFIN_ACTIVATION_RELU, TINYFIN_ACTIVATION_TANH})
+        for (Order a : kOrders)
+          check_both({.m = m, .n = n, .k = 210, .a = a, .b = Order::kColumns, .pad = 1,
+                      .bias = true, .bias_step = activation ? 2 : 1, .activation = activation});
+}
+
 TEST(Gemm, Empty) {
   for (int64_t m : {0, 3})
     for (int64_t n : {0, 40})

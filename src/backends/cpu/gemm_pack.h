@@ -7,28 +7,6 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// Rows become columns: r[i][j] <-> r[j][i], by exchanging off-diagonal squares of 1, 2, 4, …; in
-// each group of kSize lanes.
-template <int kS, class T, size_t... L>
-TF_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<L...>) {
-  constexpr int kW = Vec<T>::kWidth;
-  const Vec<T> low(__builtin_shufflevector(a.v, b.v, (L & kS ? kW + int(L) - kS : int(L))...));
-  const Vec<T> high(__builtin_shufflevector(a.v, b.v, (L & kS ? kW + int(L) : int(L) + kS)...));
-  a = low;
-  b = high;
-}
-template <class T, int kS = 1, int kSize = Vec<T>::kWidth>
-TF_INLINE void transpose(Vec<T>* r) {
-  if constexpr (kS < kSize) {
-    unroll<kSize>([&](auto i) TF_ALWAYS_INLINE {
-      if constexpr ((i & kS) == 0) {
-        exchange<kS>(r[i], r[i + kS], std::make_index_sequence<size_t(Vec<T>::kWidth)>{});
-      }
-    });
-    transpose<T, kS * 2, kSize>(r);
-  }
-}
-
 // 16 bytes from each of kLanes rows, `gap` elements apart, side by side.
 template <class T>
 TF_INLINE Vec<T> load_pieces(const T* from, int64_t gap) {

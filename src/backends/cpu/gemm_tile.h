@@ -31,8 +31,60 @@ struct Tile {
   const T* next = nullptr;  // C of the tile that comes next, or null
 };
 
-// How A lies: one of its strides is 1, known to the compiler.
-enum class Layout { kRowMajor, kColumnMajor };
+// Rows become columns: r[i][j] <-> r[j][i], by exchanging off-diagonal squares of 1, 2, 4, …; in
+// each group of kSize lanes.
+template <int kS, class T, size_t... L>
+TF_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<L...>) {
+  constexpr int kW = Vec<T>::kWidth;
+  const Vec<T> low(__builtin_shufflevector(a.v, b.v, (L & kS ? kW + int(L) - kS : int(L))...));
+  const Vec<T> high(__builtin_shufflevector(a.v, b.v, (L & kS ? kW + int(L) : int(L) + kS)...));
+  a = low;
+  b = high;
+}
+template <class T, int kS = 1, int kSize = Vec<T>::kWidth>
+TF_INLINE void transpose(Vec<T>* r) {
+  if constexpr (kS < kSize) {
+    unroll<kSize>([&](auto i) TF_ALWAYS_INLINE {
+      if constexpr ((i & kS) == 0) {
+        exchange<kS>(r[i], r[i + kS], std::make_index_sequence<size_t(Vec<T>::kWidth)>{});
+      }
+    });
+    transpose<T, kS * 2, kSize>(r);
+  }
+}
+
+// How A lies: one of its strides is 1, known to the compiler. Turned: row-major, and the rows of
+// the tile become columns of C; `tail` then counts rows of C, `bias` runs along the tile's rows
+// and `load_c` is not heeded.
+enum class Layout { kRowMajor, kColumnMajor, kTurned };
+
+// The rows of a tile, which are columns of C, with what follows the sums.
+template <class T, int kRows, int kVectors>
+TF_INLINE void store_turned(const Tile<T>& t, const Vec<T>* acc, T* c) {
+  using V = Vec<T>;
+  constexpr int kW = V::kWidth;
+  const V floor(t.floor);
+  unroll<(kRows + kW - 1) / kW>([&](auto block) TF_ALWAYS_INLINE {
+    constexpr int kFirst = block * kW;
+    constexpr int kCount = kRows - kFirst < kW ? kRows - kFirst : kW;
+    const V bias = t.bias ? load_n(t.bias + kFirst, kCount) : V(T(0));
+    unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE {
+      V r[kW];
+      unroll<kW>([&](auto i) TF_ALWAYS_INLINE {
+        if constexpr (i < kCount) {
+          r[i] = acc[(kFirst + i) * kVectors + j];
+        } else {
+          r[i] = V(T(0));
+        }
+      });
+      transpose(r);
+      const int64_t rows = j == kVectors - 1 ? t.tail : kW;
+      unroll<kW>([&](auto i) TF_ALWAYS_INLINE {
+        if (i < rows) store_n(c + (j * kW + i) * t.ldc + kFirst, max(floor, r[i] + bias), kCount);
+      });
+    });
+  });
+}
 
 // B is read in whole vectors: its rows must be padded to them.
 template <class T, int kRows, int kVectors, Layout kLayout>
@@ -40,7 +92,8 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   using V = Vec<T>;
   constexpr int kW = V::kWidth;
   V acc[kRows * kVectors];
-  if (t.load_c) {
+  constexpr bool kTurn = kLayout == Layout::kTurned;
+  if (!kTurn && t.load_c) {
     // The next tile's lines arrive while this one is computed.
     if (t.next && t.k >= 64) {
       unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
@@ -57,7 +110,7 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   } else {
     unroll<kRows * kVectors>([&](auto i) TF_ALWAYS_INLINE { acc[i] = V(T(0)); });
     // C is written in one burst at the end: let its lines arrive meanwhile.
-    if (t.k >= 64) {
+    if (!kTurn && t.k >= 64) {
       unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
         __builtin_prefetch(c + i * t.ldc, 1);
         __builtin_prefetch(c + i * t.ldc + kVectors * kW - 1, 1);
@@ -65,7 +118,7 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     }
   }
   const int64_t a_row = kLayout == Layout::kColumnMajor ? 1 : t.a_row;
-  const int64_t a_col = kLayout == Layout::kRowMajor ? 1 : t.a_col;
+  const int64_t a_col = kLayout == Layout::kColumnMajor ? t.a_col : 1;
   const auto step = [&](const T* a, const T* b) TF_ALWAYS_INLINE {
     V row[kVectors];
     unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE { row[j] = load(b + j * kW); });
@@ -87,6 +140,7 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     }
     if (p > 0) step(a, b);
   }
+  if constexpr (kTurn) return store_turned<T, kRows, kVectors>(t, acc, c);
   // Bias and relu cost nothing worth a branch: without them 0 is added and -infinity is the
   // floor. max() hands a NaN in its second operand on.
   V bias[kVectors];
@@ -125,14 +179,17 @@ constexpr auto kTiles = TileTable<T, kVectors, kLayout>::make(
     std::make_index_sequence<size_t(kMaxRows<kVectors>)>{});
 
 // The micro-kernels for panels of `vectors` (1 or kPanel): entry rows - 1 is the tile of `rows`.
+template <class T, int kVectors>
+inline const TileFn<T>* tiles_of(Layout layout) {
+  switch (layout) {
+    case Layout::kRowMajor: return kTiles<T, kVectors, Layout::kRowMajor>.of_rows;
+    case Layout::kColumnMajor: return kTiles<T, kVectors, Layout::kColumnMajor>.of_rows;
+    default: return kTiles<T, kVectors, Layout::kTurned>.of_rows;
+  }
+}
 template <class T>
 inline const TileFn<T>* tiles_for(int vectors, Layout layout) {
-  if (vectors == 1) {
-    return layout == Layout::kRowMajor ? kTiles<T, 1, Layout::kRowMajor>.of_rows
-                                       : kTiles<T, 1, Layout::kColumnMajor>.of_rows;
-  }
-  return layout == Layout::kRowMajor ? kTiles<T, kPanel, Layout::kRowMajor>.of_rows
-                                     : kTiles<T, kPanel, Layout::kColumnMajor>.of_rows;
+  return vectors == 1 ? tiles_of<T, 1>(layout) : tiles_of<T, kPanel>(layout);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "backends/cpu/gemm_pack.h"
 #include "backends/cpu/gemm_panel.h"
 #include "backends/cpu/gemm_shared.h"
+#include "backends/cpu/gemm_turned.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -14,16 +15,6 @@ namespace {
 // L2 while the tiles below it are computed.
 template <class T>
 constexpr int64_t kSteps = 65536 / (kPanelWidth<T> * int64_t(sizeof(T)));
-
-// A column-major A is read where it lies. Transposing a row-major one costs a quarter of a cycle
-// per element, which meets n / 32 cycles of multiply-adds; in place its rows may fall on top of
-// each other in the cache.
-template <class T>
-bool worth_packing_a(const Gemm<T>& g) {
-  if (g.m == 1 || g.a_row == 1) return false;
-  if (g.a_col != 1) return true;
-  return g.m >= kMaxRows<kPanel> && g.k >= 32 && g.n >= 4 * kPanelWidth<T>;
-}
 
 // The whole product on this thread.
 template <class T>
@@ -43,14 +34,16 @@ void gemm_serial(const Gemm<T>& g) {
   const int64_t blocks = products > 0 && !inner_sum ? ceil_div(g.k, kSteps<T>) : 1;
   const int64_t step = ceil_div(ceil_div(g.k, blocks), kW) * kW;
 
+  // So is A: packing pays only if neither its rows nor its columns lie side by side.
+  const bool a_in_place = g.a_row == 1 || g.a_col == 1;
   const size_t packed_bytes =
       size_t(ceil_div(g.m, kMaxRows<kPanel>) * kPackedRows<T> * step) * sizeof(T);
-  T* packed_a = products > 0 && !inner_sum && worth_packing_a(g)
+  T* packed_a = products > 0 && g.m > 1 && !a_in_place
                     ? static_cast<T*>(host->host_alloc(packed_bytes))
                     : nullptr;
   const Layout layout = !packed_a && g.a_col == 1 ? Layout::kRowMajor : Layout::kColumnMajor;
   // Tiles of one row take any strides: the way without memory for packing.
-  const bool any_height = packed_a || g.a_row == 1 || g.a_col == 1;
+  const bool any_height = packed_a || a_in_place;
   const Rows rows(g.m, any_height ? kMaxRows<kPanel> : 1);
 
   Tile<T> t;
@@ -153,6 +146,8 @@ template <class T>
 void run(const Gemm<T>& whole) {
   const Gemm<T> g = with_column_as_row(whole);
   if (few_rows(g)) return gemm_by_dots(g, 0, g.n);
+  tf_status status;
+  if (worth_turning(g) && gemm_turned(g, false, 0, &status)) return;
   gemm_serial(g);
 }
 
@@ -172,6 +167,7 @@ tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
       });
     }
     tf_status status;
+    if (worth_turning(g) && gemm_turned(g, work > 2 * kSmall, kSmall, &status)) return status;
     if (worth_sharing(g) && gemm_shared(g, &status)) return status;
     const Grid grid = make_grid(g);
     const int64_t pieces = grid.rows * grid.columns;
