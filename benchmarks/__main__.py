@@ -144,7 +144,7 @@ def measured(output: Path) -> set[tuple]:
 
 def counts(workload, thread_counts: list[int]) -> list[int]:
     if not getattr(workload, "USES_THREADS", True):
-        return thread_counts[:1]
+        return [t for t in thread_counts if t == 1]
     only = getattr(workload, "THREADS", thread_counts)
     return [t for t in thread_counts if t in only]
 

@@ -121,6 +121,18 @@ def ordered(rows: dict[tuple, dict], section: Section) -> list[dict]:
     return found
 
 
+def merged(runs: dict[str, dict]) -> dict:
+    """The last run, with the settings of all sides and the best roofs of any run."""
+    whole = {**runs[max(runs)], "settings": {}, "roof": {}}
+    for _, run in sorted(runs.items()):
+        for threads, sides in run["settings"].items():
+            whole["settings"].setdefault(threads, {}).update(sides)
+        for threads, roof in run["roof"].items():
+            best = whole["roof"].setdefault(threads, {})
+            best |= {kind: max(figure, best.get(kind, 0)) for kind, figure in roof.items()}
+    return whole
+
+
 def roofs(run: dict) -> str:
     names = {
         "flops": "float32 multiply-adds, GFLOP/s",
@@ -159,7 +171,7 @@ def summary(rows: list[dict]) -> str:
 
 
 def page(runs: dict[str, dict], rows: dict[tuple, dict], docs: Path, drawn: set[str]) -> str:
-    last = runs[max(runs)]
+    last = merged(runs)
     machine = f"{last['processor']}, {last['processors']} processors"
     if last["instructions"]:
         machine += f" ({', '.join(last['instructions'])})"

@@ -17,6 +17,9 @@
 #include <memory>
 #include <thread>
 #include <vector>
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -75,6 +78,9 @@ double bf16_dot() {
 #endif
 }
 
+constexpr size_t kInCache = size_t(2) << 20, kBeyond = size_t(96) << 20;
+constexpr size_t kHugePage = size_t(2) << 20;
+
 // Writes that do not read the lines first; the usual ones where there are none.
 void stream(char *to, const char *from, size_t bytes) {
 #if defined(__AVX512F__)
@@ -91,19 +97,28 @@ void stream(char *to, const char *from, size_t bytes) {
 
 void copy(char *to, const char *from, size_t bytes) { std::memcpy(to, from, bytes); }
 
-// Copies between two buffers of some size, piece by piece.
+// Two buffers of kBeyond bytes for each thread, touched once: new pages cost more than the copies.
+char *buffers(int thread) {
+  static std::vector<std::unique_ptr<char, decltype(&std::free)>> all;
+  while (int(all.size()) <= thread) {
+    all.emplace_back(static_cast<char *>(std::aligned_alloc(kHugePage, 2 * kBeyond)), &std::free);
+#if defined(MADV_HUGEPAGE)
+    madvise(all.back().get(), 2 * kBeyond, MADV_HUGEPAGE);
+#endif
+    std::memset(all.back().get(), 1, 2 * kBeyond);
+  }
+  return all[size_t(thread)].get();
+}
+
+// Copies the first `bytes` of one buffer to the other, piece by piece.
 class Copier {
  public:
   using Function = void (*)(char *, const char *, size_t);
 
-  Copier(Function function, size_t bytes)
-      : function_(function), bytes_(bytes),
-        memory_(static_cast<char *>(std::aligned_alloc(4096, 2 * bytes)), &std::free) {
-    std::memset(memory_.get(), 1, 2 * bytes);
-  }
+  Copier(Function function, char *memory, size_t bytes)
+      : function_(function), memory_(memory), bytes_(bytes) {}
   double operator()() {
-    char *from = memory_.get() + position_;
-    function_(from + bytes_, from, kPiece);
+    function_(memory_ + bytes_ + position_, memory_ + position_, kPiece);
     asm volatile("" : : : "memory");
     position_ = (position_ + kPiece) % bytes_;
     return 2.0 * kPiece;
@@ -112,11 +127,9 @@ class Copier {
  private:
   static constexpr size_t kPiece = size_t(256) << 10;
   Function function_;
+  char *memory_;
   size_t bytes_, position_ = 0;
-  std::unique_ptr<char, decltype(&std::free)> memory_;
 };
-
-constexpr size_t kInCache = size_t(2) << 20, kBeyond = size_t(96) << 20;
 
 // Work per second of all threads together.
 template <class Make>
@@ -124,7 +137,7 @@ double rate(int threads, double seconds, Make make) {
   std::atomic<int> waiting{threads};
   std::vector<double> rates(static_cast<size_t>(threads));
   auto body = [&](int t) {
-    auto work = make();
+    auto work = make(t);
     work();
     --waiting;
     while (waiting.load() > 0) {
@@ -155,12 +168,13 @@ int main() {
   while (std::scanf("%15s %d %lf", what, &threads, &seconds) == 3) {
     double answer = 0;
     const auto copies = [&](Copier::Function function, size_t bytes) {
-      return rate(threads, seconds, [=] { return Copier(function, bytes); });
+      buffers(threads - 1);  // by this thread alone
+      return rate(threads, seconds, [=](int t) { return Copier(function, buffers(t), bytes); });
     };
     if (std::strcmp(what, "flops") == 0) {
-      answer = rate(threads, seconds, [] { return multiply_add; });
+      answer = rate(threads, seconds, [](int) { return multiply_add; });
     } else if (std::strcmp(what, "bf16") == 0) {
-      answer = rate(threads, seconds, [] { return bf16_dot; });
+      answer = rate(threads, seconds, [](int) { return bf16_dot; });
     } else if (std::strcmp(what, "cache") == 0) {
       answer = copies(copy, kInCache);
     } else if (std::strcmp(what, "memory") == 0) {
