@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 COLORS = {1: "#4878a8", 2: "#e0a040"}
 # The same file for the same figures; readers' fonts.
 STYLE = {"svg.hashsalt": "tinyfin", "svg.fonttype": "none", "font.size": 9}
-ROW = 0.34  # inches
+BARS, DOTS = 0.34, 0.2  # inches a row
 
 
 def _labels(rows: list[dict]) -> list[tuple[str, str]]:
@@ -24,8 +24,8 @@ def _labels(rows: list[dict]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row["workload"], row["case"]) for row in rows))
 
 
-def _axes(labels, title: str):
-    figure, axes = plt.subplots(figsize=(8, ROW * len(labels) + 1.1), layout="constrained")
+def _axes(labels, row: float, title: str):
+    figure, axes = plt.subplots(figsize=(8, row * len(labels) + 1.1), layout="constrained")
     several = len({workload for workload, _ in labels}) > 1
     names = [f"{workload}: {case}" if several else case for workload, case in labels]
     axes.set_yticks(range(len(labels)), names)
@@ -61,12 +61,14 @@ def ratios(rows: list[dict], path: Path) -> bool:
         return False
     labels = _labels(rows)
     with plt.rc_context(STYLE):
-        figure, axes = _axes(labels, "tinyfin's time / best peer's time (less is faster)")
+        figure, axes = _axes(labels, BARS, "tinyfin's time / best peer's time (less is faster)")
         axes.set_xscale("log")
         least = min(0.25, *(row["ratio"] for row in rows)) * 0.9
         most = max(1.5, *(row["ratio"] for row in rows)) * 1.35
         axes.set_xlim(least, most)
-        axes.xaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 4]))
+        axes.xaxis.set_major_locator(
+            FixedLocator([0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8, 16, 32])
+        )
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         goals = []
@@ -102,7 +104,7 @@ def shares(rows: list[dict], path: Path) -> bool:
         return False
     labels = _labels(rows)
     with plt.rc_context(STYLE):
-        figure, axes = _axes(labels, "percent of the multiply-add roof")
+        figure, axes = _axes(labels, DOTS, "percent of the multiply-add roof")
         axes.set_xlim(min(60, *(r["roof_percent"]["tinyfin"] for r in rows)) - 2, 103)
         for threads, name, _, shift in _threads(rows):
             of = [row for row in rows if row["threads"] == threads]
