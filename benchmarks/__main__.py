@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import records
 from benchmarks.case import BUILDERS, load_workload, workload_names
-from benchmarks.machine import Roof, commit, instructions, processor, versions
+from benchmarks.machine import Roof, commit, instructions, processor, scheduling, versions
 from benchmarks.measure import Sampling, measure
 from benchmarks.sides import SIDES, UNSET, Peers, Worker, settings
 from benchmarks.text import header, line
@@ -63,6 +63,7 @@ def run_record(sides, thread_counts, peers: Peers, roof: Roof) -> dict:
         "commit": commit(),
         "versions": versions(peers.python),
         "unset": list(UNSET),
+        "scheduling": scheduling(),
         "settings": {
             str(t): {side: settings(SIDES[side], t, peers.shim) for side in sides}
             for t in thread_counts

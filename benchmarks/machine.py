@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -29,6 +30,15 @@ def instructions() -> list[str]:
     except (OSError, IndexError):
         return []
     return sorted(flags & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile"})
+
+
+def scheduling() -> str:
+    """The policy that the workers inherit."""
+    try:
+        policy = os.sched_getscheduler(0)
+    except (AttributeError, OSError):
+        return "usual"
+    return {os.SCHED_FIFO: "real-time", os.SCHED_RR: "real-time"}.get(policy, "usual")
 
 
 def last_cache() -> int:

@@ -71,6 +71,14 @@ COLUMNS = (
 )
 
 
+REAL_TIME = (
+    "Some runs had real-time priority, so that other work on the machine did not disturb them. It "
+    "makes pages that are given back to the kernel dearer with two threads, and PyTorch as "
+    "installed gives many back: its two-thread CNN rows are several times slower there than under "
+    "the usual policy. The tuned one is not affected."
+)
+
+
 def notebook(workload: str, docs: Path) -> str:
     """A link to the page that tells why a goal is missed, where there is one."""
     page = f"notebook/{load_workload(workload).FAMILY}.md"
@@ -205,6 +213,7 @@ def page(runs: dict[str, dict], rows: dict[tuple, dict], docs: Path, drawn: set[
         "As many processors as threads are allowed to each side; ONNX Runtime is told the number "
         "of threads when it loads a model.",
         settings(last),
+        REAL_TIME if any(run.get("scheduling") == "real-time" for run in runs.values()) else "",
         "Unset in all: " + ", ".join(f"`{name}`" for name in last["unset"]) + ".",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
