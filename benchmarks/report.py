@@ -75,7 +75,7 @@ REAL_TIME = (
     "Some runs had real-time priority, so that other work on the machine did not disturb them. It "
     "makes pages that are given back to the kernel dearer with two threads, and PyTorch as "
     "installed gives many back: its two-thread CNN rows are several times slower there than under "
-    "the usual policy. The tuned one is not affected."
+    "the usual policy."
 )
 
 
