@@ -1,9 +1,9 @@
-// Matrix products against the multiply-add peak measured between their samples, per shape, form
-// and number of threads:
+// Matrix products against the multiply-add peak measured between their samples, and against
+// OpenBLAS's where it was found, per shape, form and number of threads:
 //
-//   bench_gemm [seconds per case] [threads …]      default: 0.1 s, 1 and 2 threads
-//   bench_gemm - threads                           reads lines "form m n k seconds" and answers
-//                                                  each with the seconds of one product
+//   bench_gemm [float64] [seconds per case] [threads …]   default: 0.1 s, 1 and 2 threads
+//   bench_gemm - threads            reads lines "form m n k seconds" and answers each with the
+//                                   seconds of one product
 //
 // Forms of C (m, n) = A · B: NN both row-major, NT with B transposed (a layer's forward pass), TN
 // with A transposed (its weight gradient).
@@ -28,6 +28,10 @@
 #include "core/device.h"
 #include "core/parallel.h"
 
+#if defined(TF_HAVE_OPENBLAS)
+#include <cblas.h>
+#endif
+
 namespace {
 
 using tf::cpu::Gemm;
@@ -44,16 +48,17 @@ constexpr int kVectorBytes = 32;
 #else
 constexpr int kVectorBytes = 16;
 #endif
-typedef float Vector __attribute__((vector_size(kVectorBytes)));
-
 constexpr int kChains = 12;
 constexpr int kRounds = 4096;
-constexpr double kPeakFlops = 2.0 * (kVectorBytes / 4) * kChains * kRounds;
+template <class T>
+constexpr double kPeakFlops = 2.0 * (kVectorBytes / int(sizeof(T))) * kChains * kRounds;
 
+template <class T>
 void multiply_add() {
+  typedef T Vector __attribute__((vector_size(kVectorBytes)));
   Vector sum[kChains];
-  for (int c = 0; c < kChains; ++c) sum[c] = Vector{} + float(c);
-  Vector scale = Vector{} + 0.999f, shift = Vector{} + 0.001f;
+  for (int c = 0; c < kChains; ++c) sum[c] = Vector{} + T(c);
+  Vector scale = Vector{} + T(0.999), shift = Vector{} + T(0.001);
   asm volatile("" : "+m"(scale), "+m"(shift));
   for (int r = 0; r < kRounds; ++r) {
 #pragma GCC unroll 12
@@ -62,31 +67,55 @@ void multiply_add() {
   for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
 }
 
-std::unique_ptr<float[], decltype(&std::free)> numbers(int64_t n) {
-  const size_t bytes = (size_t(n) * sizeof(float) + 63) / 64 * 64;
-  std::unique_ptr<float[], decltype(&std::free)> p(
-      static_cast<float*>(std::aligned_alloc(64, bytes)), &std::free);
-  for (int64_t i = 0; i < n; ++i) p[size_t(i)] = float(i * 7 % 13) * 0.1f - 0.6f;
+template <class T>
+using Numbers = std::unique_ptr<T[], decltype(&std::free)>;
+
+template <class T>
+Numbers<T> numbers(int64_t n) {
+  const size_t bytes = (size_t(n) * sizeof(T) + 63) / 64 * 64;
+  Numbers<T> p(static_cast<T*>(std::aligned_alloc(64, bytes)), &std::free);
+  for (int64_t i = 0; i < n; ++i) p[size_t(i)] = T(i * 7 % 13) * T(0.1) - T(0.6);
   return p;
 }
 
+#if defined(TF_HAVE_OPENBLAS)
+constexpr bool kHasBlas = true;
+void set_blas_threads(int threads) { openblas_set_num_threads(threads); }
+void blas(const Gemm<float>& g, bool ta, bool tb) {
+  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
+              int(g.m), int(g.n), int(g.k), 1, g.a, int(ta ? g.m : g.k), g.b,
+              int(tb ? g.k : g.n), 0, g.c, int(g.n));
+}
+void blas(const Gemm<double>& g, bool ta, bool tb) {
+  cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
+              int(g.m), int(g.n), int(g.k), 1, g.a, int(ta ? g.m : g.k), g.b,
+              int(tb ? g.k : g.n), 0, g.c, int(g.n));
+}
+#else
+constexpr bool kHasBlas = false;
+void set_blas_threads(int) {}
+template <class T>
+void blas(const Gemm<T>&, bool, bool) {}
+#endif
+
 struct Shortest {
-  double product, peak;  // seconds of one product; of a call of multiply_add in every thread
+  double product, peak, blas;  // seconds of one product; of multiply_add in every thread
 };
 
-// Of at least `least` samples, for some seconds. form: is A transposed, is B.
+// Of at least `least` samples of each, in turns, for some seconds. form: is A transposed, is B.
+template <class T>
 Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads, int least,
-                 double seconds) {
+                 double seconds, bool with_blas) {
   const bool ta = form[0] == 'T', tb = form[1] == 'T';
-  const auto a = numbers(m * k), b = numbers(k * n), c = numbers(m * n);
-  const Gemm<float> g{m, n, k, a.get(), ta ? 1 : k, ta ? m : 1, b.get(), tb ? 1 : n, tb ? k : 1,
-                      c.get(), n};
+  const auto a = numbers<T>(m * k), b = numbers<T>(k * n), c = numbers<T>(m * n);
+  const Gemm<T> g{m, n, k, a.get(), ta ? 1 : k, ta ? m : 1, b.get(), tb ? 1 : n, tb ? k : 1,
+                  c.get(), n};
   const double flops = 2.0 * double(m) * double(n) * double(k);
   const auto product = [&] { tf::cpu::TF_ISA::gemm_parallel(g); };
-  const auto peak = [&] { tf::parallel_for(threads, [](int64_t) { multiply_add(); }); };
+  const auto peak = [&] { tf::parallel_for(threads, [](int64_t) { multiply_add<T>(); }); };
   product();
   const int repeats = int(std::max(1.0, 4e6 * threads / flops));
-  Shortest best{1e9, 1e9};
+  Shortest best{1e9, 1e9, 1e9};
   const double end = now() + seconds;
   for (int i = 0; i < least || now() < end; ++i) {
     const double t0 = now();
@@ -94,28 +123,54 @@ Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads,
     const double t1 = now();
     for (int r = 0; r < repeats; ++r) product();
     const double t2 = now();
+    for (int r = 0; with_blas && r < repeats; ++r) blas(g, ta, tb);
+    const double t3 = now();
     best.peak = std::min(best.peak, t1 - t0);
     best.product = std::min(best.product, (t2 - t1) / repeats);
+    best.blas = std::min(best.blas, (t3 - t2) / repeats);
   }
   return best;
 }
 
-// GFLOP/s and share of the peak.
+// GFLOP/s, share of the peak, OpenBLAS's time by ours.
+template <class T>
 void print(const char* form, int64_t m, int64_t n, int64_t k, int threads, double seconds) {
-  const Shortest best = measure(form, m, n, k, threads, 20, seconds);
+  const Shortest best = measure<T>(form, m, n, k, threads, 20, seconds, kHasBlas);
   const double rate = 2.0 * double(m) * double(n) * double(k) / best.product;
-  const double roof = kPeakFlops * threads / best.peak;
+  const double roof = kPeakFlops<T> * threads / best.peak;
   std::printf("  %s %6.1f (%3.0f%%)", form, rate / 1e9, 100 * rate / roof);
+  if (kHasBlas) std::printf(" x%.2f", best.blas / best.product);
 }
 
+template <class T>
 void row(int64_t m, int64_t n, int64_t k, int threads, double seconds) {
   std::printf("%d thread%s %5lld %5lld %5lld ", threads, threads > 1 ? "s" : " ", (long long)m,
               (long long)n, (long long)k);
-  print("NN", m, n, k, threads, seconds);
-  print("NT", m, n, k, threads, seconds);
-  print("TN", m, n, k, threads, seconds);
+  print<T>("NN", m, n, k, threads, seconds);
+  print<T>("NT", m, n, k, threads, seconds);
+  print<T>("TN", m, n, k, threads, seconds);
   std::printf("\n");
   std::fflush(stdout);
+}
+
+template <class T>
+void table(const std::vector<int>& threads, double seconds) {
+  std::printf("float%d, GFLOP/s, share of the multiply-add peak%s;    m     n     k\n",
+              int(8 * sizeof(T)), kHasBlas ? ", OpenBLAS's time by ours" : "");
+  // batch, in, out: forward (batch, out, in), input gradient, weight gradient.
+  const int64_t layers[][3] = {{32, 784, 128},  {64, 784, 128},    {64, 128, 64},
+                               {64, 64, 10},    {128, 784, 512},   {256, 512, 512},
+                               {1024, 768, 768}, {4096, 256, 1024}, {1024, 128, 512}};
+  for (int t : threads) {
+    tf::set_num_threads(t);
+    set_blas_threads(t);
+    for (int64_t n : {8, 16, 32, 48, 64, 128, 256, 512, 1024, 2048}) row<T>(n, n, n, t, seconds);
+    for (const auto& [batch, in, out] : layers) {
+      row<T>(batch, out, in, t, seconds);
+      row<T>(batch, in, out, t, seconds);
+      row<T>(out, in, batch, t, seconds);
+    }
+  }
 }
 
 int answer(int threads) {
@@ -124,7 +179,7 @@ int answer(int threads) {
   long long m, n, k;
   double seconds;
   while (std::scanf("%2s %lld %lld %lld %lf", form, &m, &n, &k, &seconds) == 5) {
-    std::printf("%.6e\n", measure(form, m, n, k, threads, 3, seconds).product);
+    std::printf("%.6e\n", measure<float>(form, m, n, k, threads, 3, seconds, false).product);
     std::fflush(stdout);
   }
   return 0;
@@ -135,22 +190,15 @@ int answer(int threads) {
 int main(int argc, char** argv) {
   tf::cpu_device();  // the backend gets its host functions
   if (argc == 3 && std::strcmp(argv[1], "-") == 0) return answer(std::atoi(argv[2]));
-  const double seconds = argc > 1 ? std::atof(argv[1]) : 0.1;
+  const bool wide = argc > 1 && std::strcmp(argv[1], "float64") == 0;
+  const int first = wide ? 2 : 1;
+  const double seconds = argc > first ? std::atof(argv[first]) : 0.1;
   std::vector<int> threads;
-  for (int i = 2; i < argc; ++i) threads.push_back(std::atoi(argv[i]));
+  for (int i = first + 1; i < argc; ++i) threads.push_back(std::atoi(argv[i]));
   if (threads.empty()) threads = {1, 2};
-  std::printf("float32, GFLOP/s and share of the multiply-add peak;    m     n     k\n");
-  // batch, in, out: forward (batch, out, in), input gradient, weight gradient.
-  const int64_t layers[][3] = {{32, 784, 128},  {64, 784, 128},    {64, 128, 64},
-                               {64, 64, 10},    {128, 784, 512},   {256, 512, 512},
-                               {1024, 768, 768}, {4096, 256, 1024}, {1024, 128, 512}};
-  for (int t : threads) {
-    tf::set_num_threads(t);
-    for (int64_t n : {8, 16, 32, 48, 64, 128, 256, 512, 1024, 2048}) row(n, n, n, t, seconds);
-    for (const auto& [batch, in, out] : layers) {
-      row(batch, out, in, t, seconds);
-      row(batch, in, out, t, seconds);
-      row(out, in, batch, t, seconds);
-    }
+  if (wide) {
+    table<double>(threads, seconds);
+  } else {
+    table<float>(threads, seconds);
   }
 }

@@ -15,7 +15,7 @@ if(TINYFIN_BACKEND_DIR)
 endif()
 target_link_libraries(tinyfin_objects
   PRIVATE tinyfin_build
-  PUBLIC tinyfin_blas ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
+  PUBLIC ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
 if(OpenMP_CXX_FOUND)
   target_link_libraries(tinyfin_objects PUBLIC OpenMP::OpenMP_CXX)
 endif()
@@ -61,7 +61,7 @@ foreach(isa IN LISTS isas)
   target_compile_options(tinyfin_cpu_${isa} PRIVATE ${kernel_flags} ${isa_flags_${isa}})
   target_include_directories(tinyfin_cpu_${isa}
     PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(tinyfin_cpu_${isa} PRIVATE tinyfin_build tinyfin_blas)
+  target_link_libraries(tinyfin_cpu_${isa} PRIVATE tinyfin_build)
   list(APPEND kernel_objects $<TARGET_OBJECTS:tinyfin_cpu_${isa}>)
   if(NOT isa STREQUAL generic)
     string(TOUPPER ${isa} ISA)
@@ -79,8 +79,7 @@ add_library(tinyfin::tinyfin ALIAS tinyfin)
 target_include_directories(tinyfin INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(tinyfin PRIVATE tinyfin_build tinyfin_blas ZLIB::ZLIB Threads::Threads
-                                      ${CMAKE_DL_LIBS})
+target_link_libraries(tinyfin PRIVATE tinyfin_build ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
 if(OpenMP_CXX_FOUND)
   target_link_libraries(tinyfin PRIVATE OpenMP::OpenMP_CXX)
 endif()

@@ -10,13 +10,14 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// Rows from which the transposition costs less than folding the lanes of every sum.
-constexpr int64_t kDotRows = 12;
+// Folding the lanes of a sum costs about as much as the transposition of 24 elements, and more
+// than 12 rows share one always.
+constexpr int64_t kDotRows = 12, kFold = 24;
 
 template <class T>
 bool few_rows(const Gemm<T>& g) {
-  return g.m <= kDotRows && g.a_col == 1 && g.b_row == 1 && g.reduce == 1 &&
-         g.k >= 2 * Vec<T>::kWidth;
+  return g.a_col == 1 && g.b_row == 1 && g.reduce == 1 && g.k >= 2 * Vec<T>::kWidth &&
+         (g.m == 1 || (g.m <= kDotRows && g.m * kFold <= g.k));
 }
 
 // One column: C is a row of the transposed product.
