@@ -91,8 +91,10 @@ def settings(side: Side, threads: int, shim: Path | None) -> dict[str, str]:
         env["OMP_PROC_BIND"] = "close"
     if side.library == "jax":
         env["JAX_PLATFORMS"] = "cpu"
+    if side.library not in ("tinyfin", "torch") or side.tuned:
+        env |= KEEP_MEMORY
     if side.tuned:
-        env |= KEEP_MEMORY | {"LD_PRELOAD": str(shim)}
+        env["LD_PRELOAD"] = str(shim)
     if side.compiled:
         env["TORCHINDUCTOR_CACHE_DIR"] = str(ROOT / "build" / "peers" / "inductor")
     return env
