@@ -14,12 +14,14 @@ BIN := $(VENV)/bin
 TEST_ENV := TINYFIN_FALLBACK=error TINYFIN_BACKEND_PATH=$(CURDIR)/build/release/lib/tinyfin/backends-0
 
 # What the build needs from a Debian-like system.
-PACKAGES := cmake ninja-build libopenblas-dev zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
+PACKAGES := cmake ninja-build zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
+# What makes tests and benchmarks say more: emulated processors, a library to compare with.
+EXTRAS   := qemu-user libopenblas-dev
 # What it needs from PyPI, in the virtual environment.
 MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers performance format docs size clean
+.PHONY: help setup extras build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers performance format docs size clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +51,12 @@ build/.packages: Makefile
 	  fi; \
 	fi
 	@touch $@
+
+extras: ## emulated old processors for the tests, OpenBLAS for bench_gemm (apt as root)
+	@for p in $(EXTRAS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
 
 $(VENV)/.modules: build/.packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
