@@ -59,6 +59,75 @@ def _shim(op: Op) -> str:
     return shim_declaration(op, "static ", " {") + "\n  " + "\n  ".join(body) + "\n}"
 
 
+def scalar_operators(ops: list[Op], kind: str) -> list[Op]:
+    """Operators of exactly two tensors: their second may be a number. kind: of the result."""
+    return [
+        op
+        for op in ops
+        if op.result.kind == kind
+        and len(op.args) == 2
+        and all(a.is_tensor for a in op.args)
+        and any(op.named(k) for k in ("operator", "reflected", "inplace"))
+    ]
+
+
+# Operators with a number: the scalar is made, used and dropped within one crossing.
+_SCALARS = """\
+static tf_status (*const tfpy_operators[])(const tf_tensor *, const tf_tensor *, tf_tensor **) = {{
+    {operators},
+}};
+static tf_status (*const tfpy_inplace_operators[])(tf_tensor *, const tf_tensor *) = {{
+    {inplace},
+}};
+
+/* x op scalar, or scalar op x for the number ~op. Takes the scalar. */
+static tf_tensor *tfpy_with_scalar(int32_t op, const tf_tensor *x, tf_tensor *scalar) {{
+  tf_tensor *out = NULL;
+  tfpy_note(op >= 0 ? tfpy_operators[op](x, scalar, &out) : tfpy_operators[~op](scalar, x, &out));
+  tf_tensor_release(scalar);
+  return out;
+}}
+
+static tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value) {{
+  tf_tensor *scalar = NULL;
+  return tfpy_note(tf_tensor_scalar_f64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
+}}
+
+static tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value) {{
+  tf_tensor *scalar = NULL;
+  return tfpy_note(tf_tensor_scalar_i64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
+}}
+
+static int32_t tfpy_inplace_scalar(int32_t op, tf_tensor *x, tf_tensor *scalar) {{
+  const tf_status status = tfpy_note(tfpy_inplace_operators[op](x, scalar));
+  tf_tensor_release(scalar);
+  return status == 0;
+}}
+
+static int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value) {{
+  tf_tensor *scalar = NULL;
+  return !tfpy_note(tf_tensor_scalar_f64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
+}}
+
+static int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value) {{
+  tf_tensor *scalar = NULL;
+  return !tfpy_note(tf_tensor_scalar_i64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
+}}"""
+
+_SCALAR_DECLARATIONS = """\
+tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value);
+tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value);
+int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value);
+int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value);"""
+
+
+def _scalars(ops: list[Op]) -> str:
+    def names(kind: str) -> str:
+        return ",\n    ".join("tf_" + op.name for op in scalar_operators(ops, kind))
+
+    return _SCALARS.format(operators=names("tensor"), inplace=names("none"))
+
+
 def cdef(headers: list[Header], ops: list[Op]) -> str:
     out = [
         "/* What cffi has to know: the public headers without comments, then the shims.",
@@ -74,6 +143,8 @@ def cdef(headers: list[Header], ops: list[Op]) -> str:
                 out.append(item)
     out += ["", "/* _shims.h */", "int32_t tfpy_status(void);"]
     out += [shim_declaration(op) for op in ops]
+    if scalar_operators(ops, "tensor") and scalar_operators(ops, "none"):
+        out.append(_SCALAR_DECLARATIONS)
     return "\n".join(out) + "\n"
 
 
@@ -108,4 +179,6 @@ def shims(headers: list[Header], ops: list[Op]) -> str:
     ]
     for op in ops:
         out += ["", _shim(op)]
+    if scalar_operators(ops, "tensor") and scalar_operators(ops, "none"):
+        out += ["", _scalars(ops)]
     return "\n".join(out) + "\n"

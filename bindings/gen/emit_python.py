@@ -11,7 +11,8 @@ import re
 import textwrap
 
 from emit_c import NOTICE, sections
-from schema import Arg, Op
+from emit_cffi import scalar_operators
+from schema import Arg, Op, SchemaError
 
 # Arguments that hold positions or truth values: lists and arrays keep their kind, where others
 # become floats as the constructor of Tensor does it.
@@ -168,13 +169,15 @@ def _convert(op: Op) -> list[str]:
             out.append(f'target_tensor({n}, "{n}", "{op.name}")')
         elif a.type in ("Tensor[]", "Tensor?[]"):
             optional = ", True" if a.type == "Tensor?[]" else ", False"
-            out.append(f'{n} = tensors({n}, "{n}", "{op.name}"{optional}{keep})')
+            out.append(f'{n} = tensor_list({n}, "{n}", "{op.name}"{optional}{keep})')
         elif a.type == "int":
             out.append(f'{n} = integer({n}, "{n}", "{op.name}")')
         elif a.type == "float":
             out.append(f'{n} = real({n}, "{n}", "{op.name}")')
         elif a.type == "bool":
             out.append(f'{n} = truth({n}, "{n}", "{op.name}")')
+        elif a.type in ("int[]", "int[]?", "shape"):
+            out.append(f'{n} = in_range({n}, "{n}", "{op.name}")')
     return out
 
 
@@ -296,8 +299,9 @@ def _split_params(params: str) -> list[str]:
     return parts + [params[start:].strip()]
 
 
-def _operator(op: Op, kind: str, name: str) -> list[str]:
-    """An operator of two tensors; another type gets its chance through NotImplemented."""
+def _operator(op: Op, kind: str, name: str, numbers: dict[str, int]) -> list[str]:
+    """An operator of two tensors, or of one and a number; another type gets its chance through
+    NotImplemented. numbers: of the operators that take Python's numbers straight away."""
     rest = "".join(f", {_plain_default(x)}" for x in op.args[2:])
 
     def call(other: str) -> str:
@@ -310,7 +314,19 @@ def _operator(op: Op, kind: str, name: str) -> list[str]:
         ["if ok:", "    return self", "raise_last()"] if op.result.kind == "none" else _result(op)
     )
     body = ["try:", f"    {target} = {call('other._h')}", "except NOT_READY:"]
-    body += slow + [f"    {target} = {call('other._h')}"] + result
+    body += slow + [f"    {target} = {call('other._h')}"]
+    if op.name in numbers:
+        number = ~numbers[op.name] if kind == "reflected" else numbers[op.name]
+        shim = "lib_inplace" if op.result.kind == "none" else "lib_operator"
+        body = [
+            "kind = type(other)",
+            "if kind is float:",
+            f"    {target} = {shim}_f64({number}, self._h, other)",
+            "elif kind is int:",
+            f"    {target} = {shim}_i64({number}, self._h, other)",
+            "else:",
+        ] + ["    " + line for line in body]
+    body += result
     head = f"def {name}(self, other: TensorLike) -> Tensor:"
     return [head] + ["    " + line for line in body]
 
@@ -340,6 +356,7 @@ _CONVERTERS = [
     "adopt",
     "device_handle",
     "dtype_number",
+    "in_range",
     "integer",
     "ints",
     "max_count",
@@ -352,7 +369,7 @@ _CONVERTERS = [
     "sizes",
     "target_tensor",
     "tensor",
-    "tensors",
+    "tensor_list",
     "truth",
 ]
 
@@ -388,8 +405,24 @@ def bind(tensor_class: type) -> None:
 '''
 
 
+def _check_names(ops: list[Op]) -> None:
+    """An argument must not hide what the function around it calls."""
+    taken = {*_CONVERTERS, "Tensor", "ffi_new", "new", "raise_last"}
+    for op in ops:
+        for a in op.args:
+            if a.name in taken:
+                raise SchemaError(f"{op.name}: the argument name `{a.name}` is taken; try another")
+
+
 def ops_module(ops: list[Op]) -> str:
+    _check_names(ops)
     out = [f"lib_{op.name} = lib.tfpy_{op.name}" for op in ops]
+    numbers: dict[str, int] = {}
+    for kind, shim in (("tensor", "operator"), ("none", "inplace")):
+        found = scalar_operators(ops, kind)
+        numbers |= {op.name: i for i, op in enumerate(found)}
+        if found:
+            out += [f"lib_{shim}_{t} = lib.tfpy_{shim}_{t}" for t in ("f64", "i64")]
     for title, group in sections(ops):
         out += ["", "", f"# {title}"]
         for op in group:
@@ -409,7 +442,7 @@ def ops_module(ops: list[Op]) -> str:
                 if len(tensors) < 2:
                     methods.append(f"    {name} = {py_name(op)}")
                 else:
-                    methods += [""] + ["    " + x for x in _operator(op, kind, name)] + [""]
+                    methods += [""] + ["    " + x for x in _operator(op, kind, name, numbers)] + [""]
     out += [""] + methods
     aliases = [
         f"{alias} = {py_name(op)}"

@@ -5,6 +5,7 @@ CMake compiles it. Declarations come from the public headers (src/_cdef.h, gener
 beside them from src/_shims.h (generated) and src/native.h (by hand).
 """
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -17,7 +18,27 @@ SOURCE = Path(__file__).resolve().parent / "src"
 PREAMBLE = """\
 #include "src/_shims.h"
 #include "src/native.h"
+
+/* Nobody reads errno through this module: a call need not carry it over. */
+#undef _cffi_restore_errno
+#undef _cffi_save_errno
+#define _cffi_restore_errno() ((void)0)
+#define _cffi_save_errno() ((void)0)
+
+/* Calls that take longer let other Python threads run meanwhile; handing the interpreter over
+ * costs more than an op on so few elements. */
+#define TFPY_BEGIN_WORK(elements) \\
+  { PyThreadState *tfpy_state = (elements) > 4096 ? PyEval_SaveThread() : NULL;
+#define TFPY_END_WORK if (tfpy_state) PyEval_RestoreThread(tfpy_state); }
+static inline int64_t tfpy_elements(const tf_tensor *x) { return x ? tf_tensor_numel(x) : 0; }
 """
+
+# Calls that only look something up, or give a reference back.
+QUICK = re.compile(
+    r"tf_tensor_(release|retain|shape|strides|ndim|numel|dtype|device|data|requires_grad|is_\w+|"
+    r"set_requires_grad|set_grad)|tfpy_(status|grad|detach|at|slice|index|scalar_\w+)|"
+    r"tf_(retain_graph_default|grad_enabled|set_grad_enabled|num_threads)"
+)
 
 
 def declarations_of(header: str) -> str:
@@ -31,6 +52,26 @@ def declarations_of(header: str) -> str:
     return "\n".join(lines)
 
 
+def keep_interpreter(source: str) -> str:
+    """The wrappers without handing the interpreter over, where the call is quick or the work
+    small. An op is small where its tensors are."""
+
+    def rewritten(match: re.Match) -> str:
+        body, name = match[0], match[1]
+        if QUICK.fullmatch(name):
+            begin, end = "{", "}"
+        elif name.startswith("tfpy_") and (
+            tensors := re.findall(r"^  tf_tensor (?:const )?\* (x\d+);", body, flags=re.M)
+        ):
+            elements = " + ".join(f"tfpy_elements({x})" for x in tensors)
+            begin, end = f"TFPY_BEGIN_WORK({elements})", "TFPY_END_WORK"
+        else:
+            return body
+        return body.replace("Py_BEGIN_ALLOW_THREADS", begin).replace("Py_END_ALLOW_THREADS", end)
+
+    return re.sub(r"^_cffi_f_(\w+)\(PyObject.*?^}", rewritten, source, flags=re.M | re.S)
+
+
 def build(output: Path) -> None:
     ffi = FFI()
     ffi.cdef((SOURCE / "_cdef.h").read_text(encoding="utf-8"))
@@ -40,8 +81,9 @@ def build(output: Path) -> None:
     recompiler.collect_type_table()
     recompiler.collect_step_tables()
     output.parent.mkdir(parents=True, exist_ok=True)
-    with open(output, "w", encoding="utf-8") as file:
-        recompiler.write_source_to_f(file, PREAMBLE)
+    source = io.StringIO()
+    recompiler.write_source_to_f(source, PREAMBLE)
+    output.write_text(keep_interpreter(source.getvalue()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@
 #include <unordered_map>
 
 #include "core/env.h"
+#include "core/small_array.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 
 namespace tf {
 namespace {
-
-thread_local bool grad_mode = true;
 
 std::atomic<bool>& retain_default() {
   static std::atomic<bool> on{env_flag("TINYFIN_RETAIN_GRAPH") ||
@@ -27,11 +26,13 @@ std::atomic<bool>& retain_default() {
 // Leaves may be shared by graphs of several threads.
 std::mutex leaf_mutex;
 
-// Applies hooks in the order they were added; each sees what the one before answered.
-Tensor through_hooks(const HookList* hooks, Tensor grad) {
+// Applies hooks in the order they were added; each sees what the one before answered. `filling`:
+// this backward fills .grad, so those of retain_grad() take part.
+Tensor through_hooks(const HookList* hooks, Tensor grad, bool filling) {
   if (!hooks) return grad;
   const HookList snapshot = *hooks;  // a hook may remove hooks
   for (const std::shared_ptr<Hook>& hook : snapshot) {
+    if (hook->retains && !filling) continue;
     tf_tensor* replacement = nullptr;
     const tf_status status = hook->fn(grad.get(), &replacement, hook->user);
     Tensor answer = Tensor::adopt(replacement);
@@ -52,50 +53,141 @@ bool may_steal(const Tensor& g) {
          is_dense(g.shape(), g.strides());
 }
 
+struct Entry {
+  uint32_t depth;
+  uint64_t order;  // among equals the first come first
+  Node* node;      // kept alive by the roots
+  bool operator<(const Entry& o) const {
+    return depth != o.depth ? depth < o.depth : order > o.order;
+  }
+};
+
+// Leaves and the sums of their gradients, in the order in which they were met.
+class Leaves {
+ public:
+  struct Item {
+    Tensor leaf, sum;
+  };
+
+  Tensor& sum_of(const Tensor& leaf) {
+    if (2 * (items.size() + 1) > places_.size()) grow();
+    uint32_t& place = places_[find(leaf.get())];
+    if (place == 0) {
+      items.push_back({leaf, Tensor()});
+      place = uint32_t(items.size());
+    }
+    return items[place - 1].sum;
+  }
+
+  void clear() {
+    if (items.empty()) return;
+    items.clear();
+    std::fill(places_.begin(), places_.end(), 0);
+  }
+
+  std::vector<Item> items;
+
+ private:
+  // The place of a leaf in the table, or the free one where it belongs (open addressing).
+  size_t find(const TensorImpl* leaf) const {
+    const size_t mask = places_.size() - 1;
+    size_t at = (reinterpret_cast<uintptr_t>(leaf) * 0x9E3779B97F4A7C15u) >> 32 & mask;
+    while (places_[at] != 0 && items[places_[at] - 1].leaf.get() != leaf) at = (at + 1) & mask;
+    return at;
+  }
+
+  void grow() {
+    places_.assign(std::max<size_t>(16, 2 * places_.size()), 0);
+    for (size_t i = 0; i < items.size(); ++i)
+      places_[find(items[i].leaf.get())] = uint32_t(i + 1);
+  }
+
+  std::vector<uint32_t> places_;  // 1 + the number of an item; 0: free
+};
+
+// The lists of a walk. A thread keeps them from one backward to the next: no allocation.
+struct Lists {
+  std::vector<Ref<Node>> roots;  // keep every node of the walk alive
+  std::vector<Entry> heap;
+  Leaves leaves;
+};
+
+class BorrowedLists {
+ public:
+  BorrowedLists() : lists_(std::move(spare)) {
+    if (!lists_) lists_ = std::make_unique<Lists>();
+  }
+  ~BorrowedLists() {
+    lists_->heap.clear();
+    lists_->leaves.clear();
+    lists_->roots.clear();
+    spare = std::move(lists_);
+  }
+  Lists* operator->() const { return lists_.get(); }
+
+ private:
+  static thread_local std::unique_ptr<Lists> spare;
+  std::unique_ptr<Lists> lists_;
+};
+thread_local std::unique_ptr<Lists> BorrowedLists::spare;
+
+// What a walk for chosen inputs is after.
+struct Capture {
+  std::unordered_map<const void*, std::vector<size_t>> wanted;
+  std::unordered_map<const Node*, bool> needed;
+  std::vector<Tensor> captured;
+  bool frontier = false;
+
+  bool wants(const void* key) const { return wanted.contains(key); }
+  bool needs(const Node& node) const {
+    const auto it = needed.find(&node);
+    return it != needed.end() && it->second;
+  }
+  void take(const void* key, const Tensor& grad) {
+    if (const auto it = wanted.find(key); it != wanted.end())
+      for (size_t i : it->second) captured[i] = grad;
+  }
+};
+
 class Run {
  public:
   Run(bool retain_graph, bool create_graph) : retain_(retain_graph), create_(create_graph) {}
 
   ~Run() {  // after a failure as well: no gradient stays behind in a node
-    for (const Entry& e : heap_) clear(*e.node);
+    for (const Entry& e : lists_->heap) clear(*e.node);
   }
 
   // Gradients are kept for these instead of being accumulated into leaves. `frontier`: none of
   // them is made from another, so nothing beyond them needs a look.
-  void want(const std::vector<Tensor>& inputs, bool frontier) {
-    capturing_ = true;
-    frontier_ = frontier;
-    captured_.resize(inputs.size());
+  void want(TensorList inputs, bool frontier) {
+    capture_ = std::make_unique<Capture>();
+    capture_->frontier = frontier;
+    capture_->captured.resize(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
       TF_CHECK(inputs[i].requires_grad(), TINYFIN_ERROR_GRAPH, "received input ", i, ", ",
                describe(inputs[i]), ", which does not require a gradient");
       const AutogradMeta& meta = *inputs[i].get()->meta;
       const void* key = meta.node ? static_cast<const void*>(&meta.node->outputs[meta.out_nr])
                                   : inputs[i].get();
-      wanted_[key].push_back(i);
+      capture_->wanted[key].push_back(i);
     }
   }
 
-  void add_root(const Tensor& root, const Tensor& grad) {
-    AutogradMeta& meta = *root.get()->meta;
-    Edge edge;
-    if (meta.node) {
-      edge.node = meta.node;
-      edge.out_nr = meta.out_nr;
-    } else {
-      edge.leaf = root;
-    }
-    if (capturing_ && edge.node) mark_needed(edge.node.get());
-    if (edge.node) roots_.push_back(edge.node);
-    send(edge, grad);
+  void add_root(const Tensor& root, Tensor grad) {
+    const AutogradMeta& meta = *root.get()->meta;
+    if (!meta.node) return send_to_leaf(root, std::move(grad));
+    if (capture_) mark_needed(meta.node.get());
+    lists_->roots.push_back(meta.node);
+    send_to_node(*meta.node, meta.out_nr, std::move(grad));
   }
 
   void walk() {
     GradMode mode(create_);
-    while (!heap_.empty()) {
-      std::pop_heap(heap_.begin(), heap_.end());
-      Node& node = *heap_.back().node;
-      heap_.pop_back();
+    std::vector<Entry>& heap = lists_->heap;
+    while (!heap.empty()) {
+      std::pop_heap(heap.begin(), heap.end());
+      Node& node = *heap.back().node;
+      heap.pop_back();
       node.queued = false;
       try {
         visit(node);
@@ -108,18 +200,9 @@ class Run {
     finish_leaves();
   }
 
-  std::vector<Tensor> take_captured() { return std::move(captured_); }
+  std::vector<Tensor> take_captured() { return std::move(capture_->captured); }
 
  private:
-  struct Entry {
-    uint32_t depth;
-    uint64_t order;  // among equals the first come first
-    Node* node;      // kept alive by the roots
-    bool operator<(const Entry& o) const {
-      return depth != o.depth ? depth < o.depth : order > o.order;
-    }
-  };
-
   static void clear(Node& node) noexcept {
     node.queued = false;
     for (int k = 0; k < node.n_out; ++k) node.outputs[k].buffer.reset();
@@ -129,21 +212,15 @@ class Run {
     for (int k = 0; k < node.n_out; ++k) {
       OutputInfo& info = node.outputs[k];
       if (!info.buffer.defined()) continue;
-      if (info.hooks) info.buffer = through_hooks(info.hooks.get(), std::move(info.buffer));
-      if (capturing_) capture(&info, info.buffer);
+      if (info.hooks)
+        info.buffer = through_hooks(info.hooks.get(), std::move(info.buffer), !capture_);
+      if (capture_) capture_->take(&info, info.buffer);
     }
-    if (capturing_ && !needed(node)) return;
-    // The usual call has few inputs; concat may have many.
-    Tensor few[8];
-    std::vector<Tensor> many;
-    Tensor* grads = few;
-    if (node.n_in > 8) {
-      many.resize(size_t(node.n_in));
-      grads = many.data();
-    }
-    Vjp vjp(node, grads, create_);
+    if (capture_ && !capture_->needs(node)) return;
+    SmallArray<Tensor> grads(node.n_in);
+    Vjp vjp(node, grads.data(), create_);
     if (!node.prim.vjp || (create_ && (node.prim.flags & kFusedVjp)))
-      by_decomposition(node, vjp, grads);
+      by_decomposition(node, vjp, grads.data());
     else
       node.prim.vjp(vjp);
     if (!retain_) node.free_saved();
@@ -200,20 +277,24 @@ class Run {
 
   // Adds a gradient to what an edge leads to.
   void send(const Edge& edge, Tensor grad) {
-    if (Node* node = edge.node.get()) {
-      if (capturing_ && !needed(*node) && !wanted_.contains(&node->outputs[edge.out_nr])) return;
-      accumulate(node->outputs[edge.out_nr].buffer, std::move(grad));
-      if (!node->queued) {
-        node->queued = true;
-        heap_.push_back({node->depth, order_++, node});
-        std::push_heap(heap_.begin(), heap_.end());
-      }
-    } else if (edge.leaf.defined()) {
-      if (capturing_ && !wanted_.contains(edge.leaf.get())) return;
-      auto [place, is_new] = leaf_index_.try_emplace(edge.leaf.get(), leaves_.size());
-      if (is_new) leaves_.emplace_back(edge.leaf, Tensor());
-      accumulate(leaves_[place->second].second, std::move(grad));
-    }
+    if (edge.node)
+      send_to_node(*edge.node, edge.out_nr, std::move(grad));
+    else if (edge.leaf.defined())
+      send_to_leaf(edge.leaf, std::move(grad));
+  }
+
+  void send_to_node(Node& node, int32_t out_nr, Tensor grad) {
+    if (capture_ && !capture_->needs(node) && !capture_->wants(&node.outputs[out_nr])) return;
+    accumulate(node.outputs[out_nr].buffer, std::move(grad));
+    if (node.queued) return;
+    node.queued = true;
+    lists_->heap.push_back({node.depth, order_++, &node});
+    std::push_heap(lists_->heap.begin(), lists_->heap.end());
+  }
+
+  void send_to_leaf(const Tensor& leaf, Tensor grad) {
+    if (capture_ && !capture_->wants(leaf.get())) return;
+    accumulate(lists_->leaves.sum_of(leaf), std::move(grad));
   }
 
   void accumulate(Tensor& sum, Tensor grad) {
@@ -227,46 +308,39 @@ class Run {
   }
 
   void finish_leaves() {
-    for (auto& [leaf, sum] : leaves_) {
-      AutogradMeta& meta = *leaf.get()->meta;
-      sum = through_hooks(meta.hooks.get(), std::move(sum));
-      if (capturing_) {
-        capture(leaf.get(), sum);
-        continue;
-      }
-      std::lock_guard lock(leaf_mutex);
-      if (!meta.grad.defined()) {
+    std::vector<Leaves::Item>& items = lists_->leaves.items;
+    for (auto& [leaf, sum] : items) {
+      const HookList* hooks = leaf.get()->meta->hooks.get();
+      if (hooks) sum = through_hooks(hooks, std::move(sum), !capture_);
+      if (capture_) capture_->take(leaf.get(), sum);
+    }
+    if (capture_) return;
+    std::lock_guard lock(leaf_mutex);
+    for (auto& [leaf, sum] : items) {
+      Tensor& grad = leaf.get()->meta->grad;
+      if (!grad.defined()) {
         // The first gradient moves in, unless somebody else sees it.
-        meta.grad = create_ || may_steal(sum) ? std::move(sum) : clone(sum);
-      } else if (create_ || meta.grad.requires_grad()) {
-        meta.grad = add(meta.grad, sum);
+        grad = create_ || may_steal(sum) ? std::move(sum) : clone(sum);
+      } else if (create_ || grad.requires_grad()) {
+        grad = add(grad, sum);
       } else {
-        add_(meta.grad, sum);
+        add_(grad, sum);
       }
     }
-  }
-
-  void capture(const void* key, const Tensor& grad) {
-    if (const auto it = wanted_.find(key); it != wanted_.end())
-      for (size_t i : it->second) captured_[i] = grad;
-  }
-
-  bool needed(const Node& node) const {
-    const auto it = needed_.find(&node);
-    return it != needed_.end() && it->second;
   }
 
   // Finds the nodes from which a wanted input can be reached, without recursion: in order of
   // depth every producer is settled before its consumers.
   void mark_needed(const Node* root) {
-    if (!needed_.try_emplace(root, false).second) return;
+    std::unordered_map<const Node*, bool>& needed = capture_->needed;
+    if (!needed.try_emplace(root, false).second) return;
     std::vector<const Node*> reached{root};
     for (size_t i = 0; i < reached.size(); ++i) {
       const Node& node = *reached[i];
       for (int k = 0; k < node.n_in; ++k) {
         const Edge& e = node.edges[k];
-        if (!e.node || (frontier_ && wanted_.contains(&e.node->outputs[e.out_nr]))) continue;
-        if (needed_.try_emplace(e.node.get(), false).second) reached.push_back(e.node.get());
+        if (!e.node || (capture_->frontier && capture_->wants(&e.node->outputs[e.out_nr]))) continue;
+        if (needed.try_emplace(e.node.get(), false).second) reached.push_back(e.node.get());
       }
     }
     std::sort(reached.begin(), reached.end(),
@@ -275,27 +349,21 @@ class Run {
       bool leads = false;
       for (int k = 0; k < node->n_in && !leads; ++k) {
         const Edge& e = node->edges[k];
-        if (e.leaf.defined()) leads = wanted_.contains(e.leaf.get());
-        if (e.node) leads = wanted_.contains(&e.node->outputs[e.out_nr]) || needed(*e.node);
+        if (e.leaf.defined()) leads = capture_->wants(e.leaf.get());
+        if (e.node) leads = capture_->wants(&e.node->outputs[e.out_nr]) || capture_->needs(*e.node);
       }
-      needed_[node] = leads;
+      needed[node] = leads;
     }
   }
 
   const bool retain_, create_;
-  bool capturing_ = false, frontier_ = false;
   uint64_t order_ = 0;
-  std::vector<Ref<Node>> roots_;  // keep every node of the walk alive
-  std::vector<Entry> heap_;
-  std::vector<std::pair<Tensor, Tensor>> leaves_;  // leaf, sum of its gradients
-  std::unordered_map<const void*, size_t> leaf_index_;
-  std::unordered_map<const void*, std::vector<size_t>> wanted_;
-  std::unordered_map<const Node*, bool> needed_;
-  std::vector<Tensor> captured_;
+  BorrowedLists lists_;
+  std::unique_ptr<Capture> capture_;  // null: gradients go into leaves
 };
 
 // The gradient a root starts with: the one given, or 1 for a root of one element.
-Tensor seed_for(const Tensor& root, const std::vector<Tensor>& grads, size_t i) {
+Tensor seed_for(const Tensor& root, TensorList grads, size_t i) {
   TF_CHECK(root.defined() && root.requires_grad(), TINYFIN_ERROR_GRAPH,
            "received a tensor that does not require a gradient and was not made from one that "
            "does; set requires_grad on an input, and check that no_grad is off");
@@ -311,7 +379,7 @@ Tensor seed_for(const Tensor& root, const std::vector<Tensor>& grads, size_t i) 
   return ones(IntList(root.shape().data(), size_t(root.ndim())), root.dtype(), &root.device());
 }
 
-void start(Run& run, const std::vector<Tensor>& roots, const std::vector<Tensor>& grads) {
+void start(Run& run, TensorList roots, TensorList grads) {
   TF_CHECK(grads.empty() || grads.size() == roots.size(), TINYFIN_ERROR_ARGUMENT, "received ",
            grads.size(), " gradients for ", roots.size(), " tensors; expected one for each");
   for (size_t i = 0; i < roots.size(); ++i) run.add_root(roots[i], seed_for(roots[i], grads, i));
@@ -319,21 +387,17 @@ void start(Run& run, const std::vector<Tensor>& roots, const std::vector<Tensor>
 
 }  // namespace
 
-bool grad_enabled() noexcept { return grad_mode; }
-void set_grad_enabled(bool on) noexcept { grad_mode = on; }
 bool retain_graph_default() noexcept { return retain_default().load(); }
 void set_retain_graph_default(bool on) noexcept { retain_default().store(on); }
 
-void backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& grads,
-              bool retain_graph, bool create_graph) {
+void backward(TensorList roots, TensorList grads, bool retain_graph, bool create_graph) {
   Run run(retain_graph || create_graph, create_graph);
   start(run, roots, grads);
   run.walk();
 }
 
-std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                         const std::vector<Tensor>& grads, bool retain_graph, bool create_graph,
-                         bool allow_unused) {
+std::vector<Tensor> grad(TensorList outputs, TensorList inputs, TensorList grads,
+                         bool retain_graph, bool create_graph, bool allow_unused) {
   Run run(retain_graph || create_graph, create_graph);
   run.want(inputs, /*frontier=*/false);
   start(run, outputs, grads);

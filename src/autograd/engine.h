@@ -2,15 +2,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <initializer_list>
+#include <span>
 #include <vector>
 
 #include "autograd/node.h"
+#include "core/local.h"
 
 namespace tf {
 
 // Grad mode of this thread.
-bool grad_enabled() noexcept;
-void set_grad_enabled(bool on) noexcept;
+inline bool grad_enabled() noexcept { return local().grad_mode; }
+inline void set_grad_enabled(bool on) noexcept { local().grad_mode = on; }
 class GradMode {  // sets it for a scope
  public:
   explicit GradMode(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
@@ -28,16 +31,20 @@ struct NoGrad : GradMode {
 bool retain_graph_default() noexcept;
 void set_retain_graph_default(bool on) noexcept;
 
+// Tensors that a call reads: a vector, an array, a braced list.
+struct TensorList : std::span<const Tensor> {
+  using span::span;
+  TensorList(std::initializer_list<Tensor> list) : span(list.begin(), list.size()) {}
+};
+
 // Adds d(sum of roots · grads)/d(leaf) to every leaf's gradient. An undefined grad stands for
 // 1 and needs a root of one element.
-void backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& grads,
-              bool retain_graph, bool create_graph);
+void backward(TensorList roots, TensorList grads, bool retain_graph, bool create_graph);
 
 // The same with respect to `inputs`, returned instead of accumulated; leaves stay untouched. An
 // input that does not take part: undefined where allow_unused, else a failure.
-std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                         const std::vector<Tensor>& grads, bool retain_graph, bool create_graph,
-                         bool allow_unused);
+std::vector<Tensor> grad(TensorList outputs, TensorList inputs, TensorList grads,
+                         bool retain_graph, bool create_graph, bool allow_unused);
 
 AutogradMeta& meta_of(const Tensor& x);  // made if absent
 void set_requires_grad(Tensor& x, bool on);

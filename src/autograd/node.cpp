@@ -16,9 +16,6 @@ size_t bytes_of(int n_in, int n_out) {
          size_t(n_in + n_out) * sizeof(SavedTensor) + size_t(n_out) * sizeof(OutputInfo);
 }
 
-// Nodes whose last reference is gone while another is being destroyed on this thread.
-thread_local std::vector<Node*>* dying = nullptr;
-
 template <class T>
 T* construct(std::byte*& place, int n) {
   T* first = reinterpret_cast<T*>(place);
@@ -54,24 +51,19 @@ void Node::free_saved() noexcept {
 
 void Node::release() const noexcept {
   if (!refs_.release()) return;
+  ThreadLocal& own = local();
   Node* self = const_cast<Node*>(this);
-  if (dying) {
-    dying->push_back(self);
-    return;
-  }
-  std::vector<Node*> list;
-  dying = &list;
-  for (Node* node = self; node;) {
+  self->next_dying_ = own.dying;
+  own.dying = self;
+  if (own.draining) return;  // the loop below, further up the stack, comes to it
+  own.draining = true;
+  while (Node* node = own.dying) {
+    own.dying = node->next_dying_;
     const size_t bytes = bytes_of(node->n_in, node->n_out);
     node->~Node();
     pool_free(node, bytes);
-    node = nullptr;
-    if (!list.empty()) {
-      node = list.back();
-      list.pop_back();
-    }
   }
-  dying = nullptr;
+  own.draining = false;
 }
 
 bool wants_grad(const Primitive& prim, Inputs in) {

@@ -16,6 +16,7 @@ struct Hook {
   tf_status (*fn)(const tf_tensor* grad, tf_tensor** out_replacement, void* user);
   void* user;
   void (*destroy)(void* user);
+  bool retains = false;  // of retain_grad(): only a backward that fills .grad calls it
 };
 using HookList = std::vector<std::shared_ptr<Hook>>;
 
@@ -79,8 +80,8 @@ class Node {
  private:
   Node(const Primitive& p, const Attrs& a, int in, int out);
   ~Node();
-  friend void drain_nodes() noexcept;
   RefCount refs_;
+  Node* next_dying_ = nullptr;
 };
 
 // True when grad mode is on, the primitive is differentiable and an input requires a gradient.

@@ -4,6 +4,7 @@
 
 #include "autograd/engine.h"
 #include "autograd/primitive.h"
+#include "core/small_array.h"
 #include "ops/ops.h"
 
 namespace tf {
@@ -53,16 +54,16 @@ Tensor run_view(const Primitive& prim, const Tensor& x, const Attrs& attrs, cons
   return out;
 }
 
-void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
-                 const Attrs& attrs) {
-  TF_CHECK(self.storage().writable(), TINYFIN_ERROR_STATE,
-           "received a read-only tensor for the in-place op `", op,
-           "`; expected one whose memory may be written; try clone()");
-  for (int d = 0; d < self.ndim(); ++d)
-    TF_CHECK(self.size(d) <= 1 || self.strides()[d] != 0, TINYFIN_ERROR_STATE,
-             "received an expanded tensor (several elements share memory) for the in-place op `",
-             op, "`; expected one with memory of its own; try clone()");
-  const bool recorded = grad_enabled() && (self.requires_grad() || wants_grad(prim, in));
+namespace {
+
+bool same_view(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.strides() == b.strides() &&
+         a.get()->offset == b.get()->offset;
+}
+
+// The in-place call that becomes part of a graph, or reads elements of self that it overwrites.
+void overwrite_recorded(const char* op, const Primitive& prim, Tensor& self, Inputs in,
+                        const Attrs& attrs, bool recorded) {
   if (recorded) {
     TF_CHECK(!(self.is_leaf() && self.requires_grad()), TINYFIN_ERROR_GRAPH, "`", op,
              "` would modify a leaf that requires a gradient; do it under no_grad, or use the "
@@ -86,18 +87,17 @@ void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
   }
   before.get()->is_view = self.get()->is_view;
   if (recorded) std::swap(before.get()->meta, self.get()->meta);
-  std::vector<Tensor> copies(size_t(in.n));
-  std::vector<const Tensor*> list(size_t(in.n));
+  SmallArray<Tensor> copies(in.n);
+  SmallArray<const Tensor*> list(in.n);
   for (int i = 0; i < in.n; ++i) {
     const Tensor& x = in[i];
-    list[size_t(i)] = &x;
+    list[i] = &x;
     if (!x.defined() || &x.storage() != &self.storage()) continue;
-    if (x.shape() == self.shape() && x.strides() == self.strides() &&
-        x.get()->offset == self.get()->offset) {
-      list[size_t(i)] = &before;
+    if (same_view(x, self)) {
+      list[i] = &before;
     } else {  // overlaps what is about to be written
-      copies[size_t(i)] = clone(x);
-      list[size_t(i)] = &copies[size_t(i)];
+      copies[i] = clone(x);
+      list[i] = &copies[i];
     }
   }
   const Call call{prim, Inputs(list.data(), in.n), attrs};
@@ -109,6 +109,26 @@ void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
   }
   self.storage().bump_version();
   if (recorded && wants_grad(prim, call.in)) record(call, &self);
+}
+
+}  // namespace
+
+void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
+                 const Attrs& attrs) {
+  TF_CHECK(self.storage().writable(), TINYFIN_ERROR_STATE,
+           "received a read-only tensor for the in-place op `", op,
+           "`; expected one whose memory may be written; try clone()");
+  for (int d = 0; d < self.ndim(); ++d)
+    TF_CHECK(self.size(d) <= 1 || self.strides()[d] != 0, TINYFIN_ERROR_STATE,
+             "received an expanded tensor (several elements share memory) for the in-place op `",
+             op, "`; expected one with memory of its own; try clone()");
+  const bool recorded = grad_enabled() && (self.requires_grad() || wants_grad(prim, in));
+  bool overlap = false;  // of an input with other elements of self than those in its place
+  for (int i = 0; i < in.n; ++i)
+    overlap |= in[i].defined() && &in[i].storage() == &self.storage() && !same_view(in[i], self);
+  if (recorded || overlap) return overwrite_recorded(op, prim, self, in, attrs, recorded);
+  dispatch({prim, in, attrs}, &self, /*keep_out=*/true);
+  self.storage().bump_version();
 }
 
 }  // namespace tf

@@ -93,7 +93,8 @@ void retain_grad(const Tensor& x) {
                  *replacement = nullptr;
                  return TINYFIN_OK;
                },
-               new Place(meta.retained), [](void* user) { delete static_cast<Place*>(user); }});
+               new Place(meta.retained), [](void* user) { delete static_cast<Place*>(user); },
+               /*retains=*/true});
 }
 
 }  // namespace tf

@@ -8,6 +8,7 @@
 #include "backend/registry.h"
 #include "core/env.h"
 #include "core/parallel.h"
+#include "core/small_array.h"
 #include "ops/ops.h"
 
 namespace tf {
@@ -23,59 +24,43 @@ std::atomic<Fallback>& policy() {
   return p;
 }
 
-// Views of up to this many tensors are built on the stack.
-constexpr int kInline = 8;
-
-struct Views {
-  explicit Views(int n) {
-    if (n > kInline) {
-      heap_views.resize(size_t(n));
-      heap_strides.resize(size_t(n));
-      view = heap_views.data();
-      strides = heap_strides.data();
-    }
-  }
-  tf_view inline_views[kInline];
-  Dims inline_strides[kInline];
-  std::vector<tf_view> heap_views;
-  std::vector<Dims> heap_strides;
-  tf_view* view = inline_views;
-  Dims* strides = inline_strides;  // of broadcast inputs
-};
-
 tf_view view_of(const Tensor& x) {
   return {x.data(), x.shape().data(), x.strides().data(), x.ndim(), tf_dtype(x.dtype())};
 }
 
 // x seen in `shape`: strides 0 where it is broadcast.
-tf_view broadcast_view(const Tensor& x, const Dims& shape, Dims& strides) {
-  strides = Dims::filled(shape.size(), 0);
-  for (int i = 1; i <= x.ndim(); ++i)
-    if (x.size(-i) != 1) strides[shape.size() - i] = x.strides().at(-i);
-  return {x.data(), shape.data(), strides.data(), shape.size(), tf_dtype(x.dtype())};
+tf_view broadcast_view(const Tensor& x, const Dims& shape, int64_t* strides) {
+  const int extra = shape.size() - x.ndim();
+  for (int d = 0; d < extra; ++d) strides[d] = 0;
+  for (int d = 0; d < x.ndim(); ++d) strides[extra + d] = x.size(d) != 1 ? x.strides()[d] : 0;
+  return {x.data(), shape.data(), strides, shape.size(), tf_dtype(x.dtype())};
 }
 
 tf_status call_kernel(const tf_kernel& kernel, const Call& call, Tensor* out, Device& device) {
   const int n_in = call.in.n, n_out = call.prim.n_out;
-  Views in(n_in), result(n_out);
+  struct Strides {  // of an input that is broadcast
+    int64_t stride[kMaxDims];
+  };
+  SmallArray<tf_view> in(n_in), result(n_out);
+  SmallArray<Strides> strides(n_in);
   const bool broadcast = call.prim.flags & kBroadcast;
   for (int i = 0; i < n_in; ++i) {
     const Tensor& x = call.in[i];
     if (!x.defined())
-      in.view[i] = {nullptr, nullptr, nullptr, -1, TINYFIN_DEFAULT};
+      in[i] = {nullptr, nullptr, nullptr, -1, TINYFIN_DEFAULT};
     else if (broadcast && !(x.shape() == out[0].shape()))
-      in.view[i] = broadcast_view(x, out[0].shape(), in.strides[i]);
+      in[i] = broadcast_view(x, out[0].shape(), strides[i].stride);
     else
-      in.view[i] = view_of(x);
+      in[i] = view_of(x);
   }
-  for (int k = 0; k < n_out; ++k) result.view[k] = view_of(out[k]);
+  for (int k = 0; k < n_out; ++k) result[k] = view_of(out[k]);
   tf_kernel_call kc;
   kc.struct_size = sizeof kc;
   kc.n_in = n_in;
   kc.n_out = n_out;
   kc.n_attr = call.attrs.size();
-  kc.in = in.view;
-  kc.out = result.view;
+  kc.in = in.data();
+  kc.out = result.data();
   kc.attr = call.attrs.data();
   kc.op = call.prim.name;
   kc.device = device.index;

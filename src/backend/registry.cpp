@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "backend/registry.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "core/env.h"
@@ -55,6 +56,13 @@ Backend::Backend(const tf_backend& t, const std::string& f) : table(t), file(f) 
       if (t.kernels[k].version == 1) kernels_[size_t(prim->id)] = &t.kernels[k];
 }
 
+void Backend::destroy() noexcept {
+  if (!table.destroy) return;
+  for (Device& d : devices_) d.close();
+  for (const tf_kernel*& kernel : kernels_) kernel = nullptr;
+  table.destroy();
+}
+
 Device& Backend::device(int64_t index) {
   TF_CHECK(index >= 0 && index < device_count(), TINYFIN_ERROR_DEVICE, "received device \"",
            table.name, ":", index, "\"; expected a number below ", device_count(),
@@ -88,7 +96,16 @@ Backend& Registry::add(const tf_backend& table, const std::string& file) {
       fail(TINYFIN_ERROR_BACKEND, "backend file ", file, " calls itself \"", table.name,
            "\"; expected a name that is not taken: ", other->file, " has it");
   backends_.emplace_back(table, file);
+  // At exit, or when this library is unloaded: objects of static duration that were made before
+  // the first backend go after it, which a closed device bears.
+  static const int at_exit = std::atexit([] { Registry::get().destroy_backends(); });
+  (void)at_exit;
   return backends_.back();
+}
+
+void Registry::destroy_backends() noexcept {
+  // The last loaded first. No lock: a thread that ended while it held one would stop the exit.
+  for (auto b = backends_.rbegin(); b != backends_.rend(); ++b) b->destroy();
 }
 
 Backend& Registry::backend(const std::string& name) {

@@ -28,6 +28,10 @@ class Backend {
   // The kernel of a primitive, or null. One array look-up.
   const tf_kernel* kernel(const Primitive& prim) const { return kernels_[size_t(prim.id)]; }
 
+  // At exit: calls the plugin's destroy, if it has one, and nothing of the plugin after it. What
+  // still holds its memory then keeps it until the process is gone.
+  void destroy() noexcept;
+
  private:
   std::deque<Device> devices_;
   std::vector<const tf_kernel*> kernels_;  // by Primitive::id
@@ -49,6 +53,7 @@ class Registry {
   Registry();
   Backend* find(const std::string& name);
   Backend& add(const tf_backend& table, const std::string& file);
+  void destroy_backends() noexcept;
 
   std::mutex mutex_;
   std::deque<Backend> backends_;

@@ -56,10 +56,10 @@ tf_status tf_tensor_detach(const tf_tensor* tensor, tf_tensor** out) {
 tf_status tf_backward(const tf_tensor* root, const tf_tensor* grad, int32_t retain_graph,
                       int32_t create_graph) {
   return guard("backward", [&] {
-    const Borrowed r(root, "root");
-    std::vector<tf::Tensor> grads;
-    if (grad) grads.push_back(tf::Tensor::share(grad));
-    tf::backward({tf::Tensor::share(root)}, grads, retain_graph != 0, create_graph != 0);
+    const Borrowed r(root, "root"), g(grad);
+    const tf::Tensor& from = r;
+    const tf::Tensor& seed = g;
+    tf::backward({&from, 1}, {&seed, size_t(grad ? 1 : 0)}, retain_graph != 0, create_graph != 0);
   });
 }
 

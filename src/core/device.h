@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -29,6 +30,13 @@ struct tf_device {
   void copy_to_host(void* to, const void* from, size_t bytes) const;
   void copy_on_device(void* to, const void* from, size_t bytes) const;
   void synchronize() const;
+
+  // The backend is gone (at exit): its functions are not called any more.
+  void close() noexcept { closed_.store(true, std::memory_order_release); }
+  bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<bool> closed_{false};
 };
 
 namespace tf {

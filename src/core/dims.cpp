@@ -3,7 +3,6 @@
 #include "core/dims.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace tf {
 
@@ -19,7 +18,7 @@ std::string to_string(const Dims& dims) {
 int64_t checked_numel(const Dims& shape) {
   int64_t n = 1;
   bool overflow = false, zero = false;
-  for (int64_t d : shape) {
+  for (const int64_t d : shape) {
     TF_CHECK(d >= 0, TINYFIN_ERROR_SHAPE, "received shape ", to_string(shape),
              "; expected sizes that are not negative");
     zero = zero || d == 0;
@@ -42,8 +41,8 @@ Dims contiguous_strides(const Dims& shape) {
 bool is_contiguous(const Dims& shape, const Dims& strides) noexcept {
   int64_t expect = 1;
   for (int i = shape.size() - 1; i >= 0; --i) {
-    // Without elements nothing is out of order.
-    if (shape[i] != 1 && strides[i] != expect) return std::ranges::count(shape, 0) > 0;
+    if (shape[i] != 1 && strides[i] != expect) [[unlikely]]
+      return std::ranges::count(shape, 0) > 0;  // without elements nothing is out of order
     expect *= shape[i];
   }
   return true;
@@ -53,14 +52,17 @@ namespace {
 
 // Dimensions from the slowest to the fastest; those of size 1 keep their place among equals.
 void sort_by_stride(const Dims& strides, int order[kMaxDims]) {
-  const int n = strides.size();
-  std::iota(order, order + n, 0);
-  std::stable_sort(order, order + n, [&](int a, int b) { return strides[a] > strides[b]; });
+  for (int d = 0; d < strides.size(); ++d) {
+    int at = d;
+    for (; at > 0 && strides[order[at - 1]] < strides[d]; --at) order[at] = order[at - 1];
+    order[at] = d;
+  }
 }
 
 }  // namespace
 
 bool is_dense(const Dims& shape, const Dims& strides) {
+  if (is_contiguous(shape, strides)) [[likely]] return true;
   Dims kept_shape, kept_strides;
   for (int i = 0; i < shape.size(); ++i) {
     if (shape[i] == 0) return true;

@@ -15,6 +15,15 @@ inline constexpr int kMaxDims = 8;
 class Dims {
  public:
   Dims() = default;
+  // Copies what is there: the rest of the eight is never read.
+  Dims(const Dims& o) noexcept : n_(o.n_) {
+    for (int i = 0; i < n_; ++i) v_[i] = o.v_[i];
+  }
+  Dims& operator=(const Dims& o) noexcept {
+    n_ = o.n_;
+    for (int i = 0; i < n_; ++i) v_[i] = o.v_[i];
+    return *this;
+  }
   Dims(std::initializer_list<int64_t> list) {
     for (int64_t v : list) push_back(v);
   }

@@ -5,13 +5,14 @@
 #include "core/parallel.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 
 #include "core/env.h"
 #include "core/error.h"
+#include "core/local.h"
+#include "core/processors.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -24,15 +25,8 @@
 namespace tf {
 namespace {
 
-thread_local bool inside_tile = false;
 std::atomic<bool> pool_used{false};
 std::atomic<bool> forked{false};
-
-int32_t processors() noexcept {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return 1;
-}
 
 std::atomic<int32_t>& thread_setting() noexcept {
   static std::atomic<int32_t> n{int32_t(env_int("TINYFIN_THREADS", 1, 1024, processors()))};
@@ -52,10 +46,11 @@ struct Job {
   std::atomic<int64_t> next{0};
 
   void work() noexcept {
-    const bool before = inside_tile;
-    inside_tile = true;
+    bool& inside = local().inside_tile;
+    const bool before = inside;
+    inside = true;
     for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tiles;) fn(t, user);
-    inside_tile = before;
+    inside = before;
   }
 };
 
@@ -96,11 +91,13 @@ class Pool {
     limit_.store(threads - 1, std::memory_order_relaxed);
     job_.store(&job);
     generation_.fetch_add(1);
-    generation_.notify_all();  // looks first whether anybody sleeps
+    generation_.notify_all();
     job.work();
     job_.store(nullptr);
-    for (int spin = 0; inside_.load() != 0; ++spin)
-      spin < kSpins ? pause() : std::this_thread::yield();
+    for (int spin = 0; spin < kSpins && inside_.load() != 0; ++spin) pause();
+    // Somebody took the processor from a worker in the middle of a tile. Sleeping leaves it this
+    // one; watching on would keep it waiting for its turn.
+    while (const int32_t inside = inside_.load()) inside_.wait(inside);
   }
 
  private:
@@ -115,7 +112,7 @@ class Pool {
       // sees that the job was withdrawn, or the caller sees that somebody is inside.
       inside_.fetch_add(1);
       if (Job* job = job_.load()) job->work();
-      inside_.fetch_sub(1);
+      if (inside_.fetch_sub(1) == 1) inside_.notify_all();  // looks first whether anybody sleeps
     }
   }
 
@@ -147,7 +144,7 @@ void set_num_threads(int32_t n) {
 
 tf_status parallel_for_raw(int64_t tiles, tf_tile_fn fn, void* user) noexcept {
   const int32_t threads = int32_t(std::min<int64_t>(num_threads(), tiles));
-  if (threads <= 1 || inside_tile) {
+  if (threads <= 1 || local().inside_tile) {
     for (int64_t t = 0; t < tiles; ++t) fn(t, user);
     return TINYFIN_OK;
   }

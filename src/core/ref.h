@@ -5,14 +5,40 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
+
+#include "core/local.h"
 
 namespace tf {
 
 // Memory for objects of at most 1 KiB from a list per thread and size class; larger ones
 // from operator new. May throw std::bad_alloc. Freed from any thread.
-void* pool_alloc(size_t bytes);
-void pool_free(void* memory, size_t bytes) noexcept;
+inline void* pool_alloc(size_t bytes) {
+  const size_t c = (bytes - 1) / ObjectPool::kStep;
+  if (c >= ObjectPool::kClasses) [[unlikely]] return ::operator new(bytes);
+  ObjectPool& pool = local().objects;
+  if (ObjectPool::Free* object = pool.head[c]) [[likely]] {
+    pool.head[c] = object->next;
+    --pool.count[c];
+    return object;
+  }
+  return ::operator new((c + 1) * ObjectPool::kStep);
+}
+
+inline void pool_free(void* memory, size_t bytes) noexcept {
+  const size_t c = (bytes - 1) / ObjectPool::kStep;
+  ThreadLocal& own = local();
+  ObjectPool& pool = own.objects;
+  if (c >= ObjectPool::kClasses || own.closed || pool.count[c] >= ObjectPool::kKeep) [[unlikely]] {
+    ::operator delete(memory);
+    return;
+  }
+  ObjectPool::Free* object = static_cast<ObjectPool::Free*>(memory);
+  object->next = pool.head[c];
+  pool.head[c] = object;
+  ++pool.count[c];
+}
 
 class RefCount {
  public:

@@ -23,6 +23,7 @@ struct Activation final : tf_module {
     }
   }
   Tensor forward(const Tensor& x) override { return activate(x, act); }
+  tf_activation as_activation() const noexcept override { return act; }
   const tf_activation act;
 };
 

@@ -27,6 +27,10 @@ struct Linear final : tf_module {
   Tensor forward(const Tensor& x) override {
     return linear(x, slot(weight), slot(bias), activation);
   }
+  Tensor forward_activated(const Tensor& x, tf_activation behind) override {
+    if (activation != TINYFIN_ACTIVATION_NONE) return {};
+    return linear(x, slot(weight), slot(bias), behind);
+  }
 
   const tf_activation activation;
   int weight, bias = -1;

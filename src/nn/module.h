@@ -35,6 +35,12 @@ struct tf_module {
   virtual const char* kind() const noexcept = 0;
   virtual tf::Tensor forward(const tf::Tensor& x) = 0;
 
+  // A Sequential runs a layer and the activation behind it as one call where the layer can:
+  // what this module is as an activation (NONE: something else), …
+  virtual tf_activation as_activation() const noexcept { return TINYFIN_ACTIVATION_NONE; }
+  // … and activation(forward(x)), or an undefined tensor where the layer has no such call.
+  virtual tf::Tensor forward_activated(const tf::Tensor&, tf_activation) { return {}; }
+
   void retain() const noexcept { refs.retain(); }
   void release() const noexcept {
     if (refs.release()) delete this;

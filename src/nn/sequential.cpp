@@ -10,9 +10,19 @@ struct Sequential final : tf_module {
 
   Tensor forward(const Tensor& input) override {
     Tensor x = input;
-    for (const ModuleChild& child : children) {
+    for (size_t i = 0; i < children.size(); ++i) {
+      const ModuleChild& child = children[i];
+      const tf_activation behind = i + 1 < children.size()
+                                       ? children[i + 1].module->as_activation()
+                                       : TINYFIN_ACTIVATION_NONE;
       try {
-        x = child.module->forward(x);
+        Tensor y;
+        if (behind != TINYFIN_ACTIVATION_NONE) y = child.module->forward_activated(x, behind);
+        if (y.defined())
+          ++i;
+        else
+          y = child.module->forward(x);
+        x = std::move(y);
       } catch (const Error& e) {
         // Says where in the network; nested ones add up to a path from the outside in.
         fail(e.status(), child.name, " (", child.module->kind(), "): ", e.what());

@@ -62,6 +62,7 @@ Meta meta_like(const Tensor& x, DType dtype) {
 
 Meta meta_broadcast(const Tensor& a, const Tensor& b, DType dtype) {
   if (a.shape() == b.shape()) {
+    if (a.is_contiguous()) [[likely]] return meta_of_shape(a.shape(), dtype, a.device());
     // The first that is laid out without gaps decides: a broadcast operand says nothing.
     const Tensor& like = is_dense(a.shape(), a.strides()) ? a : b;
     return {a.shape(), strides_in_order_of(a.shape(), like.shape(), like.strides()), dtype,

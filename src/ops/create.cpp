@@ -27,6 +27,21 @@ Tensor ramp(double start, double step, int64_t n, DType dtype, Device& device) {
 
 Device& on(Device* device) { return device ? *device : default_device(); }
 
+// A scalar in the host's memory, which needs no kernel: what numbers in expressions become.
+Tensor one_element(int64_t integer, double value, DType dtype) {
+  Tensor t = empty(Dims{}, dtype, cpu_device());
+  void* const at = t.data();
+  switch (dtype) {
+    case DType::f32: *static_cast<float*>(at) = float(value); break;
+    case DType::f64: *static_cast<double*>(at) = value; break;
+    case DType::i32: *static_cast<int32_t*>(at) = int32_t(integer); break;
+    case DType::i64: *static_cast<int64_t*>(at) = integer; break;
+    case DType::b8: *static_cast<uint8_t*>(at) = integer != 0; break;
+    case DType::none: break;
+  }
+  return t;
+}
+
 DType default_float(DType dtype) { return dtype == DType::none ? DType::f32 : dtype; }
 
 }  // namespace
@@ -38,12 +53,15 @@ Tensor full_scalar(const Dims& shape, double value, DType dtype, Device& device)
   TF_CHECK(fits || is_float(dtype) || is_bool(dtype), TINYFIN_ERROR_ARGUMENT, "received ", value,
            " as a value of ", name_of(dtype), "; expected a finite number in its range");
   const int64_t integer = is_bool(dtype) ? value != 0 : fits ? int64_t(whole) : 0;
+  if (shape.empty() && &device == &cpu_device()) return one_element(integer, value, dtype);
   return run(fill_p, {}, Attrs(integer, value), meta_of_shape(shape, dtype, device));
 }
 
 Tensor full_scalar(const Dims& shape, int64_t value, DType dtype, Device& device) {
-  return run(fill_p, {}, Attrs(is_bool(dtype) ? int64_t(value != 0) : value, double(value)),
-             meta_of_shape(shape, dtype, device));
+  const int64_t integer = is_bool(dtype) ? int64_t(value != 0) : value;
+  if (shape.empty() && &device == &cpu_device())
+    return one_element(integer, double(value), dtype);
+  return run(fill_p, {}, Attrs(integer, double(value)), meta_of_shape(shape, dtype, device));
 }
 
 //@op empty(shape size, dtype dtype=None, device device=None) -> Tensor

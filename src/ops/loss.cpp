@@ -53,9 +53,14 @@ Tensor class_indices(const Tensor& target, const Tensor& x) {
                to_string(x.shape()));
   }
   const Tensor indices = cast_to(plain, DType::i64);
-  std::vector<int64_t> values(static_cast<size_t>(n));
-  copy_to_host(indices, values.data(), n * int64_t(sizeof(int64_t)));
-  for (int64_t v : values)
+  std::vector<int64_t> copy;  // of indices in another device's memory
+  const int64_t* values = static_cast<const int64_t*>(indices.data());
+  if (&indices.device() != &cpu_device()) {
+    copy.resize(size_t(n));
+    copy_to_host(indices, copy.data(), n * int64_t(sizeof(int64_t)));
+    values = copy.data();
+  }
+  for (const int64_t v : std::span(values, size_t(n)))
     TF_CHECK((v >= 0 && v < classes) || v == kIgnored, TINYFIN_ERROR_INDEX,
              "received class index ", v, "; expected 0 to ", classes - 1, " for scores of shape ",
              to_string(x.shape()));

@@ -23,14 +23,13 @@ constexpr OptOptionSpec kAdamW[] = {{TINYFIN_OPT_LR, 1e-3},
 uint32_t slots(const OptOptions&) { return 3; }
 
 template <bool kDecoupled>
-void update(OptParam& p, const Tensor& grad, const OptOptions& o, double scale, uint32_t) {
+Update update(OptParam& p, const Tensor& grad, const OptOptions& o, double scale, uint32_t) {
   const double lr = o[TINYFIN_OPT_LR], beta1 = o[TINYFIN_OPT_BETA1], beta2 = o[TINYFIN_OPT_BETA2];
   const double step_size = lr / (1 - std::pow(beta1, double(p.steps)));
   const double correction = std::sqrt(1 - std::pow(beta2, double(p.steps)));
-  Tensor* written[] = {&p.param, &p.slot[0], &p.slot[1]};
-  run_update(adam_step_p, written, grad,
-             Attrs(lr, o[TINYFIN_OPT_WEIGHT_DECAY], scale, beta1, beta2, o[TINYFIN_OPT_EPS],
-                   kDecoupled, step_size, correction));
+  return {&adam_step_p, 3, {&p.param, &p.slot[0], &p.slot[1]}, &grad,
+          Attrs(lr, o[TINYFIN_OPT_WEIGHT_DECAY], scale, beta1, beta2, o[TINYFIN_OPT_EPS],
+                kDecoupled, step_size, correction)};
 }
 
 }  // namespace

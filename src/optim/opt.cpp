@@ -71,18 +71,6 @@ void check_option(const OptRule& rule, tf_opt_option option, double value) {
            info(option).name, " = ", value, "; expected ", info(option).expected);
 }
 
-void run_update(const Primitive& prim, std::span<Tensor* const> written, const Tensor& grad,
-                const Attrs& attrs) {
-  const Tensor* in[2 + kOptSlots] = {written[0], &grad};
-  Tensor out[1 + kOptSlots];
-  for (size_t k = 0; k < written.size(); ++k) {
-    if (k > 0) in[k + 1] = written[k];
-    out[k] = *written[k];
-  }
-  dispatch({prim, Inputs(in, int(written.size()) + 1), attrs}, out, /*keep_out=*/true);
-  for (Tensor* t : written) t->storage().bump_version();
-}
-
 }  // namespace tf
 
 using tf::OptGroup;
@@ -147,21 +135,20 @@ void tf_opt::step(double clip_norm) {
   TF_CHECK(clip_norm >= 0 && std::isfinite(clip_norm), TINYFIN_ERROR_ARGUMENT,
            "received clip_norm = ", clip_norm, "; expected a finite number, 0 for no clipping");
   const tf::NoGrad no_grad;
-  struct Job {
-    OptGroup* group;
-    OptParam* p;
-    Tensor grad;
-    uint32_t first;
-  };
+  struct Clear {  // after a failure as well: no gradient stays here
+    tf_opt& opt;
+    ~Clear() {
+      opt.runner_.clear();
+      opt.jobs_.clear();
+    }
+  } const clear{*this};
   // All that can fail for want of memory comes before the first parameter changes.
-  std::vector<Job> jobs;
   double squares = 0;
   for (OptGroup& g : groups) {
     const uint32_t used = rule.slots(g.options);
     for (OptParam& p : g.params) {
-      const Tensor grad = tf::grad_of(p.param);
-      if (!grad.defined()) continue;
-      Job job{&g, &p, grad, 0};
+      tf::OptJob job{&g, &p, tf::grad_of(p.param), 0};
+      if (!job.grad.defined()) continue;
       for (int k = 0; k < tf::kOptSlots; ++k) {
         Tensor& slot = p.slot[k];
         if (!(used & (1u << k))) continue;
@@ -172,26 +159,26 @@ void tf_opt::step(double clip_norm) {
           slot = tf::matching(slot, p.param);
         }
       }
-      if (clip_norm > 0) squares += tf::item_f64(tf::sum(tf::mul(grad, grad)));
-      jobs.push_back(std::move(job));
+      if (clip_norm > 0) squares += tf::item_f64(tf::sum(tf::mul(job.grad, job.grad)));
+      jobs_.push_back(std::move(job));
     }
   }
   // PyTorch's clip_grad_norm_, its 1e-6 included.
   const double scale = clip_norm > 0 ? clip_norm / (std::sqrt(squares) + 1e-6) : 1;
-  for (Job& job : jobs) {
+  for (tf::OptJob& job : jobs_) {
     job.p->steps += 1;
-    rule.update(*job.p, job.grad, job.group->options, scale >= 1 ? 1 : scale, job.first);
+    runner_.add(rule.update(*job.p, job.grad, job.group->options, scale >= 1 ? 1 : scale,
+                            job.first));
   }
+  runner_.run();
 }
 
 void tf_opt::zero_grad(bool set_to_none) {
   const tf::NoGrad no_grad;
-  for (OptParam* p : params()) {
-    Tensor grad = tf::grad_of(p->param);
-    if (!grad.defined()) continue;
-    if (set_to_none)
-      tf::set_grad(p->param, Tensor());
-    else
-      tf::set_grad(p->param, tf::zeros_like(grad));
-  }
+  for (OptGroup& g : groups)
+    for (OptParam& p : g.params) {
+      const Tensor grad = tf::grad_of(p.param);
+      if (grad.defined())
+        tf::set_grad(p.param, set_to_none ? Tensor() : tf::zeros_like(grad));
+    }
 }

@@ -33,6 +33,16 @@ struct OptGroup {
   std::vector<OptParam> params;
 };
 
+// One parameter's share of a step, as the kernel gets it: `written` (the parameter, then state) is
+// read and overwritten.
+struct Update {
+  const Primitive* prim;
+  int n_written;
+  Tensor* written[1 + kOptSlots];
+  const Tensor* grad;
+  Attrs attrs;
+};
+
 // An option that a kind of optimiser has.
 struct OptOptionSpec {
   tf_opt_option id;
@@ -48,15 +58,36 @@ struct OptRule {
   uint32_t (*slots)(const OptOptions& options);
   // p.param -= …; the slots in use are defined. Gradients count scale-fold. first: bits of the
   // slots that this step is the first to use.
-  void (*update)(OptParam& p, const Tensor& grad, const OptOptions& options, double scale,
-                 uint32_t first);
+  Update (*update)(OptParam& p, const Tensor& grad, const OptOptions& options, double scale,
+                   uint32_t first);
 };
 
 extern const OptRule sgd_rule, adam_rule, adamw_rule, rmsprop_rule;
 
-// Runs an update primitive: `written` (the parameter, then state) is read and overwritten.
-void run_update(const Primitive& prim, std::span<Tensor* const> written, const Tensor& grad,
-                const Attrs& attrs);
+// optim/step.cpp: runs the updates of a step, those in plain memory of the cpu all at once.
+class StepRunner {
+ public:
+  void clear() noexcept;
+  void add(Update update);
+  void run();
+
+ private:
+  struct Piece {  // some elements of one update
+    const Update* update;
+    const tf_kernel* kernel;
+    int64_t first, count;
+  };
+  std::vector<Update> updates_;
+  std::vector<Piece> pieces_;
+};
+
+// A parameter that has a gradient in this step.
+struct OptJob {
+  OptGroup* group;
+  OptParam* p;
+  Tensor grad;
+  uint32_t first;  // slots that this step is the first to use
+};
 
 }  // namespace tf
 
@@ -81,6 +112,11 @@ struct tf_opt {
   const tf::OptRule& rule;
   tf::OptOptions defaults;
   std::vector<tf::OptGroup> groups;
+
+ private:
+  // Of the step under way; kept for their memory.
+  std::vector<tf::OptJob> jobs_;
+  tf::StepRunner runner_;
 };
 
 namespace tf {

@@ -14,16 +14,15 @@ constexpr OptOptionSpec kOptions[] = {{TINYFIN_OPT_LR, 1e-2},
 
 uint32_t slots(const OptOptions& o) { return o[TINYFIN_OPT_MOMENTUM] > 0 ? 3 : 1; }
 
-void update(OptParam& p, const Tensor& grad, const OptOptions& o, double scale, uint32_t) {
+Update update(OptParam& p, const Tensor& grad, const OptOptions& o, double scale, uint32_t) {
   const double lr = o[TINYFIN_OPT_LR], decay = o[TINYFIN_OPT_WEIGHT_DECAY];
   const double alpha = o[TINYFIN_OPT_ALPHA], eps = o[TINYFIN_OPT_EPS];
   const double momentum = o[TINYFIN_OPT_MOMENTUM];
-  Tensor* written[] = {&p.param, &p.slot[0], &p.slot[1]};
   if (momentum == 0)
-    run_update(rmsprop_step_p, {written, 2}, grad, Attrs(lr, decay, scale, alpha, eps));
-  else
-    run_update(rmsprop_momentum_step_p, written, grad,
-               Attrs(lr, decay, scale, alpha, eps, momentum));
+    return {&rmsprop_step_p, 2, {&p.param, &p.slot[0]}, &grad,
+            Attrs(lr, decay, scale, alpha, eps)};
+  return {&rmsprop_momentum_step_p, 3, {&p.param, &p.slot[0], &p.slot[1]}, &grad,
+          Attrs(lr, decay, scale, alpha, eps, momentum)};
 }
 
 }  // namespace

@@ -13,15 +13,13 @@ constexpr OptOptionSpec kOptions[] = {{TINYFIN_OPT_LR, 1e-2},
 
 uint32_t slots(const OptOptions& o) { return o[TINYFIN_OPT_MOMENTUM] > 0 ? 1 : 0; }
 
-void update(OptParam& p, const Tensor& grad, const OptOptions& o, double scale, uint32_t first) {
+Update update(OptParam& p, const Tensor& grad, const OptOptions& o, double scale,
+              uint32_t first) {
   const double lr = o[TINYFIN_OPT_LR], decay = o[TINYFIN_OPT_WEIGHT_DECAY];
   const double momentum = o[TINYFIN_OPT_MOMENTUM];
-  Tensor* written[] = {&p.param, &p.slot[0]};
-  if (momentum == 0)
-    run_update(sgd_step_p, {written, 1}, grad, Attrs(lr, decay, scale));
-  else
-    run_update(sgd_momentum_step_p, written, grad,
-               Attrs(lr, decay, scale, momentum, o[TINYFIN_OPT_NESTEROV] != 0, first != 0));
+  if (momentum == 0) return {&sgd_step_p, 1, {&p.param}, &grad, Attrs(lr, decay, scale)};
+  return {&sgd_momentum_step_p, 2, {&p.param, &p.slot[0]}, &grad,
+          Attrs(lr, decay, scale, momentum, o[TINYFIN_OPT_NESTEROV] != 0, first != 0)};
 }
 
 }  // namespace

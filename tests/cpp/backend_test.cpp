@@ -244,4 +244,16 @@ TEST(Backends, SupportIsReadable) {
   EXPECT_EQ(tf_backend_supports("ref", "nosuch", TINYFIN_FLOAT32, &yes), TINYFIN_ERROR_NAME);
 }
 
+TEST(BackendDeathTest, DestroyedOnceAtExit) {
+  EXPECT_EXIT(
+      {
+        // Released by a static destructor that runs after the backend is gone.
+        static tf::Tensor late;
+        if (tf_backend_load(bad("good").c_str()) != TINYFIN_OK) std::exit(1);
+        late = tf::empty(tf::Dims{4}, tf::DType::f32, tf::device_by_name("good"));
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), "^good: destroyed\n$");
+}
+
 }  // namespace

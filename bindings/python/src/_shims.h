@@ -1090,3 +1090,63 @@ static tf_tensor *tfpy_repeat_interleave(const tf_tensor *x, int64_t repeats, co
   tfpy_note(tf_repeat_interleave(x, repeats, dim, &out));
   return out;
 }
+
+static tf_status (*const tfpy_operators[])(const tf_tensor *, const tf_tensor *, tf_tensor **) = {
+    tf_add,
+    tf_sub,
+    tf_mul,
+    tf_div,
+    tf_floor_divide,
+    tf_remainder,
+    tf_pow,
+    tf_eq,
+    tf_ne,
+    tf_lt,
+    tf_le,
+    tf_gt,
+    tf_ge,
+    tf_bitwise_and,
+    tf_bitwise_or,
+    tf_bitwise_xor,
+    tf_matmul,
+};
+static tf_status (*const tfpy_inplace_operators[])(tf_tensor *, const tf_tensor *) = {
+    tf_add_,
+    tf_sub_,
+    tf_mul_,
+    tf_div_,
+};
+
+/* x op scalar, or scalar op x for the number ~op. Takes the scalar. */
+static tf_tensor *tfpy_with_scalar(int32_t op, const tf_tensor *x, tf_tensor *scalar) {
+  tf_tensor *out = NULL;
+  tfpy_note(op >= 0 ? tfpy_operators[op](x, scalar, &out) : tfpy_operators[~op](scalar, x, &out));
+  tf_tensor_release(scalar);
+  return out;
+}
+
+static tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value) {
+  tf_tensor *scalar = NULL;
+  return tfpy_note(tf_tensor_scalar_f64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
+}
+
+static tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value) {
+  tf_tensor *scalar = NULL;
+  return tfpy_note(tf_tensor_scalar_i64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
+}
+
+static int32_t tfpy_inplace_scalar(int32_t op, tf_tensor *x, tf_tensor *scalar) {
+  const tf_status status = tfpy_note(tfpy_inplace_operators[op](x, scalar));
+  tf_tensor_release(scalar);
+  return status == 0;
+}
+
+static int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value) {
+  tf_tensor *scalar = NULL;
+  return !tfpy_note(tf_tensor_scalar_f64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
+}
+
+static int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value) {
+  tf_tensor *scalar = NULL;
+  return !tfpy_note(tf_tensor_scalar_i64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
+}

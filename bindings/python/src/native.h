@@ -38,6 +38,44 @@ static tf_tensor *tfpy_detach(const tf_tensor *x) {
   return out;
 }
 
+/* A new handle of the gradient; NULL where there is none. */
+static tf_tensor *tfpy_grad(const tf_tensor *x) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_tensor_grad(x, &out));
+  return out;
+}
+
+/* The only element. A failure gives a value that few tensors hold, and tfpy_status() tells. */
+static double tfpy_item_f64(const tf_tensor *x) {
+  double out = 0;
+  tfpy_last_status = TINYFIN_OK;
+  return tfpy_note(tf_tensor_item_f64(x, &out)) ? -1.0 : out;
+}
+
+static int64_t tfpy_item_i64(const tf_tensor *x) {
+  int64_t out = 0;
+  tfpy_last_status = TINYFIN_OK;
+  return tfpy_note(tf_tensor_item_i64(x, &out)) ? -1 : out;
+}
+
+/* Indexing by one integer, one slice, or integers and slices without arrays (indexing.py) ---- */
+
+static tf_tensor *tfpy_index(const tf_tensor *x, const int64_t *spec, int64_t n_spec) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_getitem(x, spec, n_spec, NULL, 0, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_at(const tf_tensor *x, int64_t i) {
+  const int64_t spec[4] = {0, i, 0, 0};
+  return tfpy_index(x, spec, 4);
+}
+
+static tf_tensor *tfpy_slice(const tf_tensor *x, int64_t start, int64_t stop, int64_t step) {
+  const int64_t spec[4] = {1, start, stop, step};
+  return tfpy_index(x, spec, 4);
+}
+
 /* Hooks: Python functions the engine calls during backward --------------------------------- */
 
 static tf_status tfpy_call_hook(const tf_tensor *grad, tf_tensor **out_replacement, void *user);

@@ -123,7 +123,9 @@ def target_tensor(value: Any, name: str, op: str) -> None:
         _wrong(op, name, value, "a Tensor, which is modified in place")
 
 
-def tensors(values: Any, name: str, op: str, optional: bool, keep_kind: bool = False) -> list:
+def tensor_list(
+    values: Any, name: str, op: str, optional: bool, keep_kind: bool = False
+) -> list:
     if isinstance(values, _Tensor) or not hasattr(values, "__iter__"):
         _wrong(op, name, values, "a sequence of tensors")
     return [
@@ -156,15 +158,30 @@ def truth(value: Any, name: str, op: str) -> bool:
 
 
 def ints(value: Any, name: str, op: str) -> tuple:
-    """An int or a sequence of ints."""
-    if type(value) is int:
-        return (integer(value, name, op),)
+    """An int or a sequence of ints. What does not fit 64 bits fails later, see in_range()."""
+    kind = type(value)
+    if kind is int:
+        return (value,)
+    if kind is tuple or kind is list:
+        for v in value:
+            if type(v) is not int:
+                break
+        else:
+            return value
     if hasattr(value, "__index__") and not getattr(value, "ndim", 0):
         return (integer(value, name, op),)
     try:
         return tuple([integer(v, name, op) for v in value])
     except TypeError:
         _wrong(op, name, value, "an int or a sequence of ints")
+
+
+def in_range(values: Any, name: str, op: str) -> Any:
+    """Ints that a call refused: fails for one beyond 64 bits."""
+    if isinstance(values, (tuple, list)):
+        for v in values:
+            integer(v, name, op)
+    return values
 
 
 def sizes(values: tuple, name: str, op: str) -> tuple:
@@ -176,7 +193,7 @@ def sizes(values: tuple, name: str, op: str) -> tuple:
 
 def pair(value: Any, name: str, op: str) -> tuple:
     """An int for both directions, or (height, width)."""
-    found = ints(value, name, op)
+    found = in_range(ints(value, name, op), name, op)
     if len(found) == 1:
         return found * 2
     if len(found) != 2:

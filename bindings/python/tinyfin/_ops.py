@@ -22,6 +22,7 @@ from ._convert import (
     adopt,
     device_handle,
     dtype_number,
+    in_range,
     integer,
     ints,
     max_count,
@@ -34,7 +35,7 @@ from ._convert import (
     sizes,
     target_tensor,
     tensor,
-    tensors,
+    tensor_list,
     truth,
 )
 from ._native import ffi, lib
@@ -224,6 +225,10 @@ lib_narrow = lib.tfpy_narrow
 lib_select = lib.tfpy_select
 lib_repeat = lib.tfpy_repeat
 lib_repeat_interleave = lib.tfpy_repeat_interleave
+lib_operator_f64 = lib.tfpy_operator_f64
+lib_operator_i64 = lib.tfpy_operator_i64
+lib_inplace_f64 = lib.tfpy_inplace_f64
+lib_inplace_i64 = lib.tfpy_inplace_i64
 
 
 # Arithmetic with broadcasting and promotion
@@ -903,6 +908,7 @@ def _conv2d_padded(
         x = tensor(x, "x", "conv2d_padded")
         weight = tensor(weight, "weight", "conv2d_padded")
         bias = None if bias is None else tensor(bias, "bias", "conv2d_padded")
+        padding = in_range(padding, "padding", "conv2d_padded")
         groups = integer(groups, "groups", "conv2d_padded")
         h = lib_conv2d_padded(
             x._h, weight._h, NULL if bias is None else bias._h, stride, padding, len(padding),
@@ -1004,7 +1010,11 @@ def _empty(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None
     size = sizes(size, "size", "empty")
     dtype = 0 if dtype is None else dtype_number(dtype)
     device = NULL if device is None else device_handle(device)
-    h = lib_empty(size, len(size), dtype, device)
+    try:
+        h = lib_empty(size, len(size), dtype, device)
+    except NOT_READY:
+        size = in_range(size, "size", "empty")
+        h = lib_empty(size, len(size), dtype, device)
     if h:
         t = new(Tensor)
         t._h = h
@@ -1020,7 +1030,11 @@ def _zeros(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None
     size = sizes(size, "size", "zeros")
     dtype = 0 if dtype is None else dtype_number(dtype)
     device = NULL if device is None else device_handle(device)
-    h = lib_zeros(size, len(size), dtype, device)
+    try:
+        h = lib_zeros(size, len(size), dtype, device)
+    except NOT_READY:
+        size = in_range(size, "size", "zeros")
+        h = lib_zeros(size, len(size), dtype, device)
     if h:
         t = new(Tensor)
         t._h = h
@@ -1036,7 +1050,11 @@ def _ones(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None 
     size = sizes(size, "size", "ones")
     dtype = 0 if dtype is None else dtype_number(dtype)
     device = NULL if device is None else device_handle(device)
-    h = lib_ones(size, len(size), dtype, device)
+    try:
+        h = lib_ones(size, len(size), dtype, device)
+    except NOT_READY:
+        size = in_range(size, "size", "ones")
+        h = lib_ones(size, len(size), dtype, device)
     if h:
         t = new(Tensor)
         t._h = h
@@ -1060,6 +1078,7 @@ def _full(
     try:
         h = lib_full(size, len(size), value, dtype, device)
     except NOT_READY:
+        size = in_range(size, "size", "full")
         value = real(value, "value", "full")
         h = lib_full(size, len(size), value, dtype, device)
     if h:
@@ -1240,6 +1259,7 @@ def _pad(x: TensorLike, pad: Ints, value: float = 0.0) -> Tensor:
         h = lib_pad(x._h, pad, len(pad), value)
     except NOT_READY:
         x = tensor(x, "x", "pad")
+        pad = in_range(pad, "pad", "pad")
         value = real(value, "value", "pad")
         h = lib_pad(x._h, pad, len(pad), value)
     if h:
@@ -1463,7 +1483,8 @@ def _getitem(x: TensorLike, spec: Ints, arrays: Sequence[TensorLike | None]) -> 
         )
     except NOT_READY:
         x = tensor(x, "x", "getitem")
-        arrays = tensors(arrays, "arrays", "getitem", True)
+        spec = in_range(spec, "spec", "getitem")
+        arrays = tensor_list(arrays, "arrays", "getitem", True)
         h = lib_getitem(
             x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays)
         )
@@ -1494,7 +1515,8 @@ def _setitem_(
         )
     except NOT_READY:
         target_tensor(x, "x", "setitem_")
-        arrays = tensors(arrays, "arrays", "setitem_", True)
+        spec = in_range(spec, "spec", "setitem_")
+        arrays = tensor_list(arrays, "arrays", "setitem_", True)
         value = tensor(value, "value", "setitem_")
         ok = lib_setitem_(
             x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays),
@@ -1518,7 +1540,7 @@ def concat(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tens
     try:
         h = lib_concat([t._h for t in xs], len(xs), dim)
     except NOT_READY:
-        xs = tensors(xs, "xs", "concat", False)
+        xs = tensor_list(xs, "xs", "concat", False)
         dim = integer(dim, "dim", "concat")
         h = lib_concat([t._h for t in xs], len(xs), dim)
     if h:
@@ -1538,7 +1560,7 @@ def stack(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tenso
     try:
         h = lib_stack([t._h for t in xs], len(xs), dim)
     except NOT_READY:
-        xs = tensors(xs, "xs", "stack", False)
+        xs = tensor_list(xs, "xs", "stack", False)
         dim = integer(dim, "dim", "stack")
         h = lib_stack([t._h for t in xs], len(xs), dim)
     if h:
@@ -1984,6 +2006,7 @@ def layer_norm(
         )
     except NOT_READY:
         x = tensor(x, "x", "layer_norm")
+        normalized_shape = in_range(normalized_shape, "normalized_shape", "layer_norm")
         weight = None if weight is None else tensor(weight, "weight", "layer_norm")
         bias = None if bias is None else tensor(bias, "bias", "layer_norm")
         eps = real(eps, "eps", "layer_norm")
@@ -2102,6 +2125,7 @@ def rms_norm(
         )
     except NOT_READY:
         x = tensor(x, "x", "rms_norm")
+        normalized_shape = in_range(normalized_shape, "normalized_shape", "rms_norm")
         weight = None if weight is None else tensor(weight, "weight", "rms_norm")
         eps = real(eps, "eps", "rms_norm")
         h = lib_rms_norm(
@@ -2143,6 +2167,7 @@ def max_pool2d(
         h = lib_max_pool2d(x._h, kernel_size, stride, n_stride, padding)
     except NOT_READY:
         x = tensor(x, "x", "max_pool2d")
+        stride = in_range(stride, "stride", "max_pool2d")
         h = lib_max_pool2d(x._h, kernel_size, stride, n_stride, padding)
     if h:
         t = new(Tensor)
@@ -2177,6 +2202,7 @@ def avg_pool2d(
         h = lib_avg_pool2d(x._h, kernel_size, stride, n_stride, padding, count_include_pad)
     except NOT_READY:
         x = tensor(x, "x", "avg_pool2d")
+        stride = in_range(stride, "stride", "avg_pool2d")
         count_include_pad = truth(count_include_pad, "count_include_pad", "avg_pool2d")
         h = lib_avg_pool2d(x._h, kernel_size, stride, n_stride, padding, count_include_pad)
     if h:
@@ -2233,7 +2259,11 @@ def _rand(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None 
     size = sizes(size, "size", "rand")
     dtype = 0 if dtype is None else dtype_number(dtype)
     device = NULL if device is None else device_handle(device)
-    h = lib_rand(size, len(size), dtype, device)
+    try:
+        h = lib_rand(size, len(size), dtype, device)
+    except NOT_READY:
+        size = in_range(size, "size", "rand")
+        h = lib_rand(size, len(size), dtype, device)
     if h:
         t = new(Tensor)
         t._h = h
@@ -2259,6 +2289,7 @@ def _randn(
     try:
         h = lib_randn(size, len(size), mu, sigma, dtype, device)
     except NOT_READY:
+        size = in_range(size, "size", "randn")
         mu = real(mu, "mu", "randn")
         sigma = real(sigma, "sigma", "randn")
         h = lib_randn(size, len(size), mu, sigma, dtype, device)
@@ -2289,6 +2320,7 @@ def _randint(
     except NOT_READY:
         low = integer(low, "low", "randint")
         high = integer(high, "high", "randint")
+        size = in_range(size, "size", "randint")
         h = lib_randint(low, high, size, len(size), dtype, device)
     if h:
         t = new(Tensor)
@@ -2315,6 +2347,7 @@ def _bernoulli(
         h = lib_bernoulli(p, size, len(size), dtype, device)
     except NOT_READY:
         p = real(p, "p", "bernoulli")
+        size = in_range(size, "size", "bernoulli")
         h = lib_bernoulli(p, size, len(size), dtype, device)
     if h:
         t = new(Tensor)
@@ -2418,6 +2451,7 @@ def sum(
         h = lib_sum(x._h, dim, n_dim, keepdim, dtype)
     except NOT_READY:
         x = tensor(x, "x", "sum")
+        dim = in_range(dim, "dim", "sum")
         keepdim = truth(keepdim, "keepdim", "sum")
         h = lib_sum(x._h, dim, n_dim, keepdim, dtype)
     if h:
@@ -2456,6 +2490,7 @@ def mean(
         h = lib_mean(x._h, dim, n_dim, keepdim, dtype)
     except NOT_READY:
         x = tensor(x, "x", "mean")
+        dim = in_range(dim, "dim", "mean")
         keepdim = truth(keepdim, "keepdim", "mean")
         h = lib_mean(x._h, dim, n_dim, keepdim, dtype)
     if h:
@@ -2492,6 +2527,7 @@ def prod(
         h = lib_prod(x._h, dim, n_dim, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "prod")
+        dim = in_range(dim, "dim", "prod")
         keepdim = truth(keepdim, "keepdim", "prod")
         h = lib_prod(x._h, dim, n_dim, keepdim)
     if h:
@@ -2528,6 +2564,7 @@ def max(
         h = lib_max(x._h, dim, n_dim, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "max")
+        dim = in_range(dim, "dim", "max")
         keepdim = truth(keepdim, "keepdim", "max")
         h = lib_max(x._h, dim, n_dim, keepdim)
     if h:
@@ -2564,6 +2601,7 @@ def min(
         h = lib_min(x._h, dim, n_dim, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "min")
+        dim = in_range(dim, "dim", "min")
         keepdim = truth(keepdim, "keepdim", "min")
         h = lib_min(x._h, dim, n_dim, keepdim)
     if h:
@@ -2660,6 +2698,7 @@ def any(
         h = lib_any(x._h, dim, n_dim, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "any")
+        dim = in_range(dim, "dim", "any")
         keepdim = truth(keepdim, "keepdim", "any")
         h = lib_any(x._h, dim, n_dim, keepdim)
     if h:
@@ -2692,6 +2731,7 @@ def all(
         h = lib_all(x._h, dim, n_dim, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "all")
+        dim = in_range(dim, "dim", "all")
         keepdim = truth(keepdim, "keepdim", "all")
         h = lib_all(x._h, dim, n_dim, keepdim)
     if h:
@@ -2729,6 +2769,7 @@ def var(
         h = lib_var(x._h, dim, n_dim, correction, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "var")
+        dim = in_range(dim, "dim", "var")
         correction = real(correction, "correction", "var")
         keepdim = truth(keepdim, "keepdim", "var")
         h = lib_var(x._h, dim, n_dim, correction, keepdim)
@@ -2766,6 +2807,7 @@ def std(
         h = lib_std(x._h, dim, n_dim, correction, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "std")
+        dim = in_range(dim, "dim", "std")
         correction = real(correction, "correction", "std")
         keepdim = truth(keepdim, "keepdim", "std")
         h = lib_std(x._h, dim, n_dim, correction, keepdim)
@@ -2803,6 +2845,7 @@ def logsumexp(
         h = lib_logsumexp(x._h, dim, n_dim, keepdim)
     except NOT_READY:
         x = tensor(x, "x", "logsumexp")
+        dim = in_range(dim, "dim", "logsumexp")
         keepdim = truth(keepdim, "keepdim", "logsumexp")
         h = lib_logsumexp(x._h, dim, n_dim, keepdim)
     if h:
@@ -2842,6 +2885,7 @@ def norm(
     except NOT_READY:
         x = tensor(x, "x", "norm")
         p = real(p, "p", "norm")
+        dim = in_range(dim, "dim", "norm")
         keepdim = truth(keepdim, "keepdim", "norm")
         h = lib_norm(x._h, p, dim, n_dim, keepdim)
     if h:
@@ -3572,6 +3616,7 @@ def reshape(x: TensorLike, *size: Any) -> Tensor:
         h = lib_reshape(x._h, size, len(size))
     except NOT_READY:
         x = tensor(x, "x", "reshape")
+        size = in_range(size, "size", "reshape")
         h = lib_reshape(x._h, size, len(size))
     if h:
         t = new(Tensor)
@@ -3590,6 +3635,7 @@ def expand(x: TensorLike, *size: Any) -> Tensor:
         h = lib_expand(x._h, size, len(size))
     except NOT_READY:
         x = tensor(x, "x", "expand")
+        size = in_range(size, "size", "expand")
         h = lib_expand(x._h, size, len(size))
     if h:
         t = new(Tensor)
@@ -3609,6 +3655,7 @@ def permute(x: TensorLike, *dims: Any) -> Tensor:
         h = lib_permute(x._h, dims, len(dims))
     except NOT_READY:
         x = tensor(x, "x", "permute")
+        dims = in_range(dims, "dims", "permute")
         h = lib_permute(x._h, dims, len(dims))
     if h:
         t = new(Tensor)
@@ -3644,6 +3691,7 @@ def transpose(x: TensorLike, *dims: Any) -> Tensor:
         h = lib_transpose(x._h, dims, len(dims))
     except NOT_READY:
         x = tensor(x, "x", "transpose")
+        dims = in_range(dims, "dims", "transpose")
         h = lib_transpose(x._h, dims, len(dims))
     if h:
         t = new(Tensor)
@@ -3678,6 +3726,7 @@ def reshape_view(x: TensorLike, *size: Any) -> Tensor:
         h = lib_reshape_view(x._h, size, len(size))
     except NOT_READY:
         x = tensor(x, "x", "reshape_view")
+        size = in_range(size, "size", "reshape_view")
         h = lib_reshape_view(x._h, size, len(size))
     if h:
         t = new(Tensor)
@@ -3724,6 +3773,7 @@ def squeeze(x: TensorLike, dim: Ints | None = None, *, axis: Any = UNSET) -> Ten
         h = lib_squeeze(x._h, dim, n_dim)
     except NOT_READY:
         x = tensor(x, "x", "squeeze")
+        dim = in_range(dim, "dim", "squeeze")
         h = lib_squeeze(x._h, dim, n_dim)
     if h:
         t = new(Tensor)
@@ -3765,6 +3815,7 @@ def flip(x: TensorLike, dim: Ints | None = None, *, axis: Any = UNSET) -> Tensor
         h = lib_flip(x._h, dim, n_dim)
     except NOT_READY:
         x = tensor(x, "x", "flip")
+        dim = in_range(dim, "dim", "flip")
         h = lib_flip(x._h, dim, n_dim)
     if h:
         t = new(Tensor)
@@ -3847,6 +3898,7 @@ def repeat(x: TensorLike, *repeats: Any) -> Tensor:
         h = lib_repeat(x._h, repeats, len(repeats))
     except NOT_READY:
         x = tensor(x, "x", "repeat")
+        repeats = in_range(repeats, "repeats", "repeat")
         h = lib_repeat(x._h, repeats, len(repeats))
     if h:
         t = new(Tensor)
@@ -3889,13 +3941,19 @@ class TensorOps:
     add = add
 
     def __add__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_add(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_add(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(0, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(0, self._h, other)
+        else:
+            try:
+                h = lib_add(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_add(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -3903,13 +3961,19 @@ class TensorOps:
         raise_last()
 
     def __radd__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_add(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_add(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-1, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-1, self._h, other)
+        else:
+            try:
+                h = lib_add(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_add(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -3919,13 +3983,19 @@ class TensorOps:
     add_ = add_
 
     def __iadd__(self, other: TensorLike) -> Tensor:
-        try:
-            ok = lib_add_(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            ok = lib_add_(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            ok = lib_inplace_f64(0, self._h, other)
+        elif kind is int:
+            ok = lib_inplace_i64(0, self._h, other)
+        else:
+            try:
+                ok = lib_add_(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                ok = lib_add_(self._h, other._h)
         if ok:
             return self
         raise_last()
@@ -3933,13 +4003,19 @@ class TensorOps:
     sub = sub
 
     def __sub__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_sub(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_sub(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(1, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(1, self._h, other)
+        else:
+            try:
+                h = lib_sub(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_sub(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -3947,13 +4023,19 @@ class TensorOps:
         raise_last()
 
     def __rsub__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_sub(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_sub(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-2, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-2, self._h, other)
+        else:
+            try:
+                h = lib_sub(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_sub(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -3963,13 +4045,19 @@ class TensorOps:
     sub_ = sub_
 
     def __isub__(self, other: TensorLike) -> Tensor:
-        try:
-            ok = lib_sub_(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            ok = lib_sub_(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            ok = lib_inplace_f64(1, self._h, other)
+        elif kind is int:
+            ok = lib_inplace_i64(1, self._h, other)
+        else:
+            try:
+                ok = lib_sub_(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                ok = lib_sub_(self._h, other._h)
         if ok:
             return self
         raise_last()
@@ -3977,13 +4065,19 @@ class TensorOps:
     mul = mul
 
     def __mul__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_mul(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_mul(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(2, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(2, self._h, other)
+        else:
+            try:
+                h = lib_mul(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_mul(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -3991,13 +4085,19 @@ class TensorOps:
         raise_last()
 
     def __rmul__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_mul(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_mul(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-3, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-3, self._h, other)
+        else:
+            try:
+                h = lib_mul(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_mul(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4007,13 +4107,19 @@ class TensorOps:
     mul_ = mul_
 
     def __imul__(self, other: TensorLike) -> Tensor:
-        try:
-            ok = lib_mul_(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            ok = lib_mul_(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            ok = lib_inplace_f64(2, self._h, other)
+        elif kind is int:
+            ok = lib_inplace_i64(2, self._h, other)
+        else:
+            try:
+                ok = lib_mul_(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                ok = lib_mul_(self._h, other._h)
         if ok:
             return self
         raise_last()
@@ -4021,13 +4127,19 @@ class TensorOps:
     div = div
 
     def __truediv__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_div(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_div(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(3, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(3, self._h, other)
+        else:
+            try:
+                h = lib_div(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_div(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4035,13 +4147,19 @@ class TensorOps:
         raise_last()
 
     def __rtruediv__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_div(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_div(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-4, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-4, self._h, other)
+        else:
+            try:
+                h = lib_div(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_div(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4051,13 +4169,19 @@ class TensorOps:
     div_ = div_
 
     def __itruediv__(self, other: TensorLike) -> Tensor:
-        try:
-            ok = lib_div_(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            ok = lib_div_(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            ok = lib_inplace_f64(3, self._h, other)
+        elif kind is int:
+            ok = lib_inplace_i64(3, self._h, other)
+        else:
+            try:
+                ok = lib_div_(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                ok = lib_div_(self._h, other._h)
         if ok:
             return self
         raise_last()
@@ -4065,13 +4189,19 @@ class TensorOps:
     floor_divide = floor_divide
 
     def __floordiv__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_floor_divide(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_floor_divide(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(4, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(4, self._h, other)
+        else:
+            try:
+                h = lib_floor_divide(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_floor_divide(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4079,13 +4209,19 @@ class TensorOps:
         raise_last()
 
     def __rfloordiv__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_floor_divide(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_floor_divide(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-5, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-5, self._h, other)
+        else:
+            try:
+                h = lib_floor_divide(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_floor_divide(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4095,13 +4231,19 @@ class TensorOps:
     remainder = remainder
 
     def __mod__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_remainder(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_remainder(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(5, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(5, self._h, other)
+        else:
+            try:
+                h = lib_remainder(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_remainder(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4109,13 +4251,19 @@ class TensorOps:
         raise_last()
 
     def __rmod__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_remainder(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_remainder(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-6, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-6, self._h, other)
+        else:
+            try:
+                h = lib_remainder(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_remainder(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4125,13 +4273,19 @@ class TensorOps:
     pow = pow
 
     def __pow__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_pow(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_pow(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(6, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(6, self._h, other)
+        else:
+            try:
+                h = lib_pow(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_pow(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4139,13 +4293,19 @@ class TensorOps:
         raise_last()
 
     def __rpow__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_pow(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_pow(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-7, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-7, self._h, other)
+        else:
+            try:
+                h = lib_pow(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_pow(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4157,13 +4317,19 @@ class TensorOps:
     eq = eq
 
     def __eq__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_eq(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_eq(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(7, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(7, self._h, other)
+        else:
+            try:
+                h = lib_eq(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_eq(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4173,13 +4339,19 @@ class TensorOps:
     ne = ne
 
     def __ne__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_ne(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_ne(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(8, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(8, self._h, other)
+        else:
+            try:
+                h = lib_ne(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_ne(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4189,13 +4361,19 @@ class TensorOps:
     lt = lt
 
     def __lt__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_lt(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_lt(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(9, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(9, self._h, other)
+        else:
+            try:
+                h = lib_lt(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_lt(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4205,13 +4383,19 @@ class TensorOps:
     le = le
 
     def __le__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_le(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_le(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(10, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(10, self._h, other)
+        else:
+            try:
+                h = lib_le(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_le(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4221,13 +4405,19 @@ class TensorOps:
     gt = gt
 
     def __gt__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_gt(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_gt(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(11, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(11, self._h, other)
+        else:
+            try:
+                h = lib_gt(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_gt(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4237,13 +4427,19 @@ class TensorOps:
     ge = ge
 
     def __ge__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_ge(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_ge(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(12, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(12, self._h, other)
+        else:
+            try:
+                h = lib_ge(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_ge(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4253,13 +4449,19 @@ class TensorOps:
     bitwise_and = bitwise_and
 
     def __and__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_bitwise_and(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_bitwise_and(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(13, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(13, self._h, other)
+        else:
+            try:
+                h = lib_bitwise_and(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_bitwise_and(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4267,13 +4469,19 @@ class TensorOps:
         raise_last()
 
     def __rand__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_bitwise_and(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_bitwise_and(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-14, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-14, self._h, other)
+        else:
+            try:
+                h = lib_bitwise_and(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_bitwise_and(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4283,13 +4491,19 @@ class TensorOps:
     bitwise_or = bitwise_or
 
     def __or__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_bitwise_or(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_bitwise_or(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(14, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(14, self._h, other)
+        else:
+            try:
+                h = lib_bitwise_or(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_bitwise_or(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4297,13 +4511,19 @@ class TensorOps:
         raise_last()
 
     def __ror__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_bitwise_or(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_bitwise_or(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-15, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-15, self._h, other)
+        else:
+            try:
+                h = lib_bitwise_or(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_bitwise_or(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4313,13 +4533,19 @@ class TensorOps:
     bitwise_xor = bitwise_xor
 
     def __xor__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_bitwise_xor(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_bitwise_xor(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(15, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(15, self._h, other)
+        else:
+            try:
+                h = lib_bitwise_xor(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_bitwise_xor(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4327,13 +4553,19 @@ class TensorOps:
         raise_last()
 
     def __rxor__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_bitwise_xor(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_bitwise_xor(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-16, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-16, self._h, other)
+        else:
+            try:
+                h = lib_bitwise_xor(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_bitwise_xor(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4372,13 +4604,19 @@ class TensorOps:
     matmul = matmul
 
     def __matmul__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_matmul(self._h, other._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_matmul(self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(16, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(16, self._h, other)
+        else:
+            try:
+                h = lib_matmul(self._h, other._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_matmul(self._h, other._h)
         if h:
             t = new(Tensor)
             t._h = h
@@ -4386,13 +4624,19 @@ class TensorOps:
         raise_last()
 
     def __rmatmul__(self, other: TensorLike) -> Tensor:
-        try:
-            h = lib_matmul(other._h, self._h)
-        except NOT_READY:
-            other = operand(other)
-            if other is None:
-                return NotImplemented
-            h = lib_matmul(other._h, self._h)
+        kind = type(other)
+        if kind is float:
+            h = lib_operator_f64(-17, self._h, other)
+        elif kind is int:
+            h = lib_operator_i64(-17, self._h, other)
+        else:
+            try:
+                h = lib_matmul(other._h, self._h)
+            except NOT_READY:
+                other = operand(other)
+                if other is None:
+                    return NotImplemented
+                h = lib_matmul(other._h, self._h)
         if h:
             t = new(Tensor)
             t._h = h

@@ -10,32 +10,37 @@ from . import _convert
 from ._convert import NULL, adopt
 from ._native import ffi, lib
 from .ctx import get_retain_graph_default
-from .errors import check, keep_pending
+from .errors import check, keep_pending, raise_status
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+_backward = lib.tf_backward
+_retain_default = lib.tf_retain_graph_default
+
+
 def grad_of(x: Tensor) -> Tensor | None:
-    out = ffi.new("tf_tensor **")
-    check(lib.tf_tensor_grad(x._h, out))
-    return adopt(out[0]) if out[0] else None
+    handle = lib.tfpy_grad(x._h)
+    return adopt(handle) if handle else None
 
 
 def backward(x: Tensor, grad: Any, retain_graph: bool | None, create_graph: bool) -> None:
     if retain_graph is None:
-        retain_graph = create_graph or get_retain_graph_default()
+        retain_graph = create_graph or _retain_default()
     handle = NULL
     if grad is not None:
         grad = _convert.tensor(grad, "grad", "backward")
         handle = grad._h
-    check(lib.tf_backward(x._h, handle, bool(retain_graph), bool(create_graph)))
+    status = _backward(x._h, handle, 1 if retain_graph else 0, 1 if create_graph else 0)
+    if status:
+        raise_status(status)
 
 
 def _list(values: Any, name: str) -> list:
     if not isinstance(values, (list, tuple)):
         values = [values]
-    return _convert.tensors(values, name, "grad", True)
+    return _convert.tensor_list(values, name, "grad", True)
 
 
 def grad(

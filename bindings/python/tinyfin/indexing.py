@@ -10,17 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _convert, _ops
+from ._native import lib
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 NONE = -(1 << 63)
+_FAR = 1 << 62
 _WHAT = "integers, slices, None, ..., boolean masks or integer arrays"
 
 
 def _bound(value: Any) -> int:
     if value is None:
         return NONE
+    if type(value) is int and -_FAR < value < _FAR:
+        return value
     value = value.__index__()
     # Anything beyond a size means its end; NONE itself is taken.
     return max(NONE + 1, min(value, (1 << 63) - 1))
@@ -66,7 +70,34 @@ def _of(item: Any) -> Tensor:
     return _convert.tensor(item, "index", "getitem", True)
 
 
+_at, _slice, _index = lib.tfpy_at, lib.tfpy_slice, lib.tfpy_index
+
+
 def getitem(x: Tensor, index: Any) -> Tensor:
+    kind = type(index)
+    handle = None
+    try:
+        if kind is int:
+            handle = _at(x._h, index)
+        elif kind is slice:
+            handle = _slice(x._h, _bound(index.start), _bound(index.stop), _bound(index.step))
+        elif kind is tuple:
+            spec: list[int] = []
+            for item in index:
+                kind = type(item)
+                if kind is int:
+                    spec += (0, item, 0, 0)
+                elif kind is slice:
+                    spec += (1, _bound(item.start), _bound(item.stop), _bound(item.step))
+                else:
+                    break
+            else:
+                handle = _index(x._h, spec, len(spec))
+    except (AttributeError, TypeError, OverflowError):
+        handle = None
+    if handle:
+        return _convert.adopt(handle)
+    # Everything else, and what failed: encode() knows how to put it.
     spec, tensors = encode(index)
     return _ops._getitem(x, spec, tensors)
 

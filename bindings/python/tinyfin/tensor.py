@@ -19,6 +19,8 @@ _shape = lib.tf_tensor_shape
 _ndim = lib.tf_tensor_ndim
 _dtype = lib.tf_tensor_dtype
 _unpack = ffi.unpack
+_item_f64 = lib.tfpy_item_f64
+_F32, _F64, _BOOL = lib.TINYFIN_FLOAT32, lib.TINYFIN_FLOAT64, lib.TINYFIN_BOOL
 _new = object.__new__
 
 
@@ -85,7 +87,7 @@ class Tensor(TensorOps):
     @property
     def shape(self) -> tuple:
         h = self._h
-        return tuple(_unpack(_shape(h), _ndim(h)))
+        return (*_unpack(_shape(h), _ndim(h)),)
 
     @property
     def ndim(self) -> int:
@@ -134,6 +136,8 @@ class Tensor(TensorOps):
     @property
     def T(self) -> Tensor:
         """The dimensions in reverse order."""
+        if _ndim(self._h) == 2:
+            return _ops.swapaxes(self, 0, 1)
         return _ops.permute(self, tuple(range(self.ndim))[::-1])
 
     def is_contiguous(self) -> bool:
@@ -160,13 +164,15 @@ class Tensor(TensorOps):
         """The only element as a Python number."""
         h = self._h
         number = _dtype(h)
-        if number == lib.TINYFIN_FLOAT32 or number == lib.TINYFIN_FLOAT64:
-            out = ffi.new("double *")
-            check(lib.tf_tensor_item_f64(h, out))
-            return out[0]
-        out = ffi.new("int64_t *")
-        check(lib.tf_tensor_item_i64(h, out))
-        return out[0] == 1 if number == lib.TINYFIN_BOOL else out[0]
+        if number == _F32 or number == _F64:
+            value = _item_f64(h)
+            if value == -1.0 and lib.tfpy_status():
+                raise_last()
+            return value
+        value = lib.tfpy_item_i64(h)
+        if value == -1 and lib.tfpy_status():
+            raise_last()
+        return value == 1 if number == _BOOL else value
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
@@ -262,11 +268,8 @@ class Tensor(TensorOps):
 
     # --- indexing -------------------------------------------------------------------------
 
-    def __getitem__(self, index: Any) -> Tensor:
-        return getitem(self, index)
-
-    def __setitem__(self, index: Any, value: TensorLike) -> None:
-        setitem(self, index, value)
+    __getitem__ = getitem
+    __setitem__ = setitem
 
     # --- dtypes and devices ---------------------------------------------------------------
 

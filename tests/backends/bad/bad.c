@@ -49,7 +49,15 @@ static tf_status copy(int32_t device, void *to, const void *from, size_t bytes) 
 #define NAME "good"
 #endif
 
+#if defined(BREAK_good)
+#include <stdio.h>
+static void destroy(void) { fputs("good: destroyed\n", stderr); }
+#endif
+
 static const tf_backend table = {
+#if defined(BREAK_good)
+    .destroy = destroy,
+#endif
 #if defined(BREAK_short_struct)
     .struct_size = 64,
 #else

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _convert, interchange
+from .. import _convert
 from .._convert import NOT_READY, NULL, device_handle, dtype_number
 from .._native import ffi, lib
 from ..errors import check, raise_last
@@ -106,31 +106,24 @@ class NativeModule(Module):
             )
         )
 
-    # Copies and pickles: the arguments and the values, from which __setstate__ builds anew.
+    # Copies and pickles: the arguments, and the tensors as they are, so that two modules that
+    # share one still do. __setstate__ builds anew and puts them in.
     def __getstate__(self) -> dict:
         state = {k: v for k, v in self.__dict__.items() if k != "_m"}
         for registry in ("_parameters", "_buffers"):
             for name in state[registry]:
                 del state[name]
-            state[registry] = {
-                n: (t.detach().to_numpy(), t.requires_grad) for n, t in state[registry].items()
-            }
+            state[registry] = dict(state[registry])
         return state
 
     def __setstate__(self, state: dict) -> None:
-        values = {**state.pop("_parameters"), **state.pop("_buffers")}
-        self.__dict__.update(state)
+        tensors = {**state["_parameters"], **state["_buffers"]}
+        self.__dict__.update(state, _parameters={}, _buffers={})
         self._adopt()
         if self._m is not None and not self.training:
             check(lib.tf_module_set_training(self._m, 0))
-        for name, (array, requires_grad) in values.items():
-            tensor = self.__dict__[name]
-            value = _convert.tensor(array, name, "load", True)
-            if value.dtype != tensor.dtype:
-                self._place(None, value.dtype)
-            interchange.overwrite(tensor, value)
-            if tensor.requires_grad != requires_grad:
-                tensor.requires_grad_(requires_grad)
+        for name, tensor in tensors.items():
+            setattr(self, name, tensor)
 
 
 def handle_of(module: Module) -> Any:
