@@ -39,26 +39,48 @@ void mark_fork() {
 }
 [[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, mark_fork);
 
-struct Job {
-  tf_tile_fn fn;
-  void* user;
-  int64_t tiles;
-  std::atomic<int64_t> next{0};
+// Tiles of one parallel_for, in one run of neighbours per thread. A thread takes its own run first,
+// from job to job the same share of an array, which its caches may still hold; then what others
+// have left.
+class Job {
+ public:
+  Job(tf_tile_fn fn, void* user, int64_t tiles, int32_t threads) noexcept
+      : fn_(fn), user_(user), runs_(std::min(threads, kMaxRuns)) {
+    for (int32_t i = 0; i < runs_; ++i) {
+      run_[i].next.store(tiles * i / runs_, std::memory_order_relaxed);
+      run_[i].end = tiles * (i + 1) / runs_;
+    }
+  }
 
-  void work() noexcept {
+  void work(int32_t thread) noexcept {
     bool& inside = local().inside_tile;
     const bool before = inside;
     inside = true;
-    for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tiles;) fn(t, user);
+    for (int32_t i = 0; i < runs_; ++i) {
+      Run& run = run_[(thread + i) % runs_];
+      for (int64_t t; (t = run.next.fetch_add(1, std::memory_order_relaxed)) < run.end;)
+        fn_(t, user_);
+    }
     inside = before;
   }
+
+ private:
+  static constexpr int32_t kMaxRuns = 64;
+  struct alignas(64) Run {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  const tf_tile_fn fn_;
+  void* const user_;
+  const int32_t runs_;
+  Run run_[kMaxRuns];
 };
 
 #ifdef _OPENMP
 
 void run_on_pool(Job& job, int32_t threads) {
 #pragma omp parallel num_threads(threads)
-  job.work();
+  job.work(omp_get_thread_num());
 }
 
 #else
@@ -81,7 +103,7 @@ class Pool {
   void run(Job& job, int32_t threads) {
     std::unique_lock one_job_at_a_time(run_mutex_, std::try_to_lock);
     if (!one_job_at_a_time) {  // another thread's job has the workers
-      job.work();
+      job.work(0);
       return;
     }
     while (int32_t(workers_.size()) < threads - 1) {
@@ -92,7 +114,7 @@ class Pool {
     job_.store(&job);
     generation_.fetch_add(1);
     generation_.notify_all();
-    job.work();
+    job.work(0);
     job_.store(nullptr);
     for (int spin = 0; spin < kSpins && inside_.load() != 0; ++spin) pause();
     // Somebody took the processor from a worker in the middle of a tile. Sleeping leaves it this
@@ -111,7 +133,7 @@ class Pool {
       // Announced before the job is read (both sequentially consistent): either this thread
       // sees that the job was withdrawn, or the caller sees that somebody is inside.
       inside_.fetch_add(1);
-      if (Job* job = job_.load()) job->work();
+      if (Job* job = job_.load()) job->work(index + 1);
       if (inside_.fetch_sub(1) == 1) inside_.notify_all();  // looks first whether anybody sleeps
     }
   }
@@ -150,11 +172,11 @@ tf_status parallel_for_raw(int64_t tiles, tf_tile_fn fn, void* user) noexcept {
   }
   if (forked.load(std::memory_order_relaxed)) [[unlikely]] return TINYFIN_ERROR_FORK;
   pool_used.store(true, std::memory_order_relaxed);
-  Job job{fn, user, tiles};
+  Job job(fn, user, tiles, threads);
   try {
     run_on_pool(job, threads);
   } catch (...) {  // no more threads from the system: the caller does what is left
-    job.work();
+    job.work(0);
   }
   return TINYFIN_OK;
 }
