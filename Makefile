@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 # A missing kernel is an error in tests, not a detour.
 TEST_ENV := TINYFIN_FALLBACK=error TINYFIN_BACKEND_PATH=$(CURDIR)/build/release/lib/tinyfin/backends-0
 
+# What depends on the instruction set: every op.
+OPS_TESTS := tests/python/test_ops.py tests/python/test_norm.py
+
 # What the build needs from a Debian-like system.
 PACKAGES := cmake ninja-build zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
 # What makes tests and benchmarks say more: emulated processors, a library to compare with.
@@ -101,6 +104,10 @@ check-generated: build
 
 test-python: install
 	@$(TEST_ENV) $(BIN)/python -m pytest tests/python
+	@for isa in avx2 generic; do \
+	  echo "every op again with TINYFIN_ISA=$$isa"; \
+	  TINYFIN_ISA=$$isa $(TEST_ENV) $(BIN)/python -m pytest -q $(OPS_TESTS) || exit 1; \
+	done
 
 asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer
 	@test -f build/$@/build.ninja || cmake --preset $@
