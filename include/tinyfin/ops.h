@@ -86,6 +86,22 @@ TINYFIN_API tf_status tf_maximum(const tf_tensor *a, const tf_tensor *b, tf_tens
  * @since 0.1 */
 TINYFIN_API tf_status tf_minimum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 
+/* Scaled dot-product attention (Vaswani et al -------------------------------------------------- */
+
+/* softmax(query · keyᵀ * scale + attn_mask) · value; in a bool mask true takes part.
+ * query: (…, T, d); key: (…, S, d); value: (…, S, dv); result (…, T, dv), in the order of
+ * query's strides. Batch dimensions broadcast, dtypes promote. attn_mask: bool, or floats that
+ * are added to the scores, broadcast to (…, T, S). is_causal: query i sees keys 0 to i, beside
+ * what the mask says. scale: 1 / sqrt(d) where None. dropout_p: probability with which a weight
+ * is dropped. A query that may look nowhere gives 0. Vaswani et al. 2017, computed as Dao et
+ * al. 2022 do. Errors: shape where these do not fit; dtype for integers.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_scaled_dot_product_attention(const tf_tensor *query, const tf_tensor *key,
+                                                      const tf_tensor *value,
+                                                      const tf_tensor *attn_mask, double dropout_p,
+                                                      int32_t is_causal, const double *scale,
+                                                      tf_tensor **out);
+
 /* Comparisons, logic, choice by a mask --------------------------------------------------------- */
 
 /* Elementwise a == b as bool; shapes broadcast, dtypes promote.

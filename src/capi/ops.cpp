@@ -136,6 +136,24 @@ tf_status tf_minimum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
   });
 }
 
+// Scaled dot-product attention (Vaswani et al
+
+tf_status tf_scaled_dot_product_attention(const tf_tensor *query, const tf_tensor *key,
+                                          const tf_tensor *value, const tf_tensor *attn_mask,
+                                          double dropout_p, int32_t is_causal, const double *scale,
+                                          tf_tensor **out) {
+  return guard("scaled_dot_product_attention", [&] {
+    out_slot(out);
+    *out = tf::scaled_dot_product_attention(Borrowed(query, "query"),
+                                            Borrowed(key, "key"),
+                                            Borrowed(value, "value"),
+                                            Borrowed(attn_mask),
+                                            dropout_p,
+                                            is_causal != 0,
+                                            optional(scale)).detach_ref();
+  });
+}
+
 // Comparisons, logic, choice by a mask
 
 tf_status tf_eq(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {

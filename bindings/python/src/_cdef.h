@@ -258,6 +258,7 @@ tf_status tf_remainder(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_pow(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_maximum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_minimum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
+tf_status tf_scaled_dot_product_attention(const tf_tensor *query, const tf_tensor *key, const tf_tensor *value, const tf_tensor *attn_mask, double dropout_p, int32_t is_causal, const double *scale, tf_tensor **out);
 tf_status tf_eq(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_ne(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_lt(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
@@ -432,6 +433,10 @@ tf_tensor *tfpy_remainder(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_pow(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_maximum(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_minimum(const tf_tensor *a, const tf_tensor *b);
+tf_tensor *tfpy_scaled_dot_product_attention(const tf_tensor *query, const tf_tensor *key,
+                                             const tf_tensor *value, const tf_tensor *attn_mask,
+                                             double dropout_p, int32_t is_causal,
+                                             const double *scale);
 tf_tensor *tfpy_eq(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_ne(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_lt(const tf_tensor *a, const tf_tensor *b);

@@ -102,6 +102,15 @@ static tf_tensor *tfpy_minimum(const tf_tensor *a, const tf_tensor *b) {
   return out;
 }
 
+static tf_tensor *tfpy_scaled_dot_product_attention(const tf_tensor *query, const tf_tensor *key,
+                                                    const tf_tensor *value,
+                                                    const tf_tensor *attn_mask, double dropout_p,
+                                                    int32_t is_causal, const double *scale) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_eq(const tf_tensor *a, const tf_tensor *b) {
   tf_tensor *out = NULL;
   tfpy_note(tf_eq(a, b, &out));

@@ -67,6 +67,7 @@ lib_remainder = lib.tfpy_remainder
 lib_pow = lib.tfpy_pow
 lib_maximum = lib.tfpy_maximum
 lib_minimum = lib.tfpy_minimum
+lib_scaled_dot_product_attention = lib.tfpy_scaled_dot_product_attention
 lib_eq = lib.tfpy_eq
 lib_ne = lib.tfpy_ne
 lib_lt = lib.tfpy_lt
@@ -450,6 +451,54 @@ def minimum(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "minimum")
         b = tensor(b, "b", "minimum")
         h = lib_minimum(a._h, b._h)
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+# Scaled dot-product attention (Vaswani et al
+
+
+def scaled_dot_product_attention(
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    attn_mask: TensorLike | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(query · keyᵀ * scale + attn_mask) · value; in a bool mask true takes part.
+
+    query: (…, T, d); key: (…, S, d); value: (…, S, dv); result (…, T, dv), in the order of
+    query's strides. Batch dimensions broadcast, dtypes promote. attn_mask: bool, or floats that
+    are added to the scores, broadcast to (…, T, S). is_causal: query i sees keys 0 to i, beside
+    what the mask says. scale: 1 / sqrt(d) where None. dropout_p: probability with which a
+    weight
+    is dropped. A query that may look nowhere gives 0. Vaswani et al. 2017, computed as Dao et
+    al. 2022 do. Errors: shape where these do not fit; dtype for integers.
+    """
+    scale = NULL if scale is None else (real(scale, "scale", "scaled_dot_product_attention"),)
+    try:
+        h = lib_scaled_dot_product_attention(
+            query._h, key._h, value._h, NULL if attn_mask is None else attn_mask._h, dropout_p,
+            is_causal, scale
+        )
+    except NOT_READY:
+        query = tensor(query, "query", "scaled_dot_product_attention")
+        key = tensor(key, "key", "scaled_dot_product_attention")
+        value = tensor(value, "value", "scaled_dot_product_attention")
+        attn_mask = None if attn_mask is None else tensor(
+            attn_mask, "attn_mask", "scaled_dot_product_attention"
+        )
+        dropout_p = real(dropout_p, "dropout_p", "scaled_dot_product_attention")
+        is_causal = truth(is_causal, "is_causal", "scaled_dot_product_attention")
+        h = lib_scaled_dot_product_attention(
+            query._h, key._h, value._h, NULL if attn_mask is None else attn_mask._h, dropout_p,
+            is_causal, scale
+        )
     if h:
         t = new(Tensor)
         t._h = h
@@ -4840,6 +4889,7 @@ __all__ = [
     "rms_norm",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "scatter_add",
     "select",
     "sigmoid",
