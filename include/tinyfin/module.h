@@ -80,6 +80,33 @@ TINYFIN_API tf_status tf_module_layer_norm(const int64_t *normalized_shape,
 TINYFIN_API tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim,
                                           tf_module **out);
 
+/* Attention of x (batch, time, embed_dim) to itself in num_heads parts; weights
+ * q_weight, k_weight, v_weight, o_weight (embed_dim, embed_dim), no bias. causal:
+ * a place sees itself and those before it. @since 0.1 */
+TINYFIN_API tf_status tf_module_multihead_attention(int64_t embed_dim, int64_t num_heads,
+                                                    int32_t causal, tf_module **out);
+
+/* Recurrent layers over x (time, batch, input_size), with batch_first (batch,
+ * time, input_size), from a state of zeros; the result is the output of the last
+ * layer, (…, hidden_size), twice that where bidirectional. (tf_lstm, tf_gru and
+ * tf_rnn take and give states.) dropout: of what goes into layers after the
+ * first, in training. Parameters by PyTorch's names: weight_ih_l0, weight_hh_l0,
+ * bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, … Gates: LSTM i f g o, GRU r z n;
+ * of an RNN the activation is TINYFIN_ACTIVATION_TANH or _RELU. @since 0.1 */
+TINYFIN_API tf_status tf_module_lstm(int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                                     int32_t bias, int32_t batch_first, double dropout,
+                                     int32_t bidirectional, tf_module **out);
+
+/* As tf_module_lstm. @since 0.1 */
+TINYFIN_API tf_status tf_module_gru(int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                                    int32_t bias, int32_t batch_first, double dropout,
+                                    int32_t bidirectional, tf_module **out);
+
+/* As tf_module_lstm. @since 0.1 */
+TINYFIN_API tf_status tf_module_rnn(int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                                    tf_activation activation, int32_t bias, int32_t batch_first,
+                                    double dropout, int32_t bidirectional, tf_module **out);
+
 /* In training, zeroes each element with probability p and scales the others by
  * 1 / (1 - p). @since 0.1 */
 TINYFIN_API tf_status tf_module_dropout(double p, tf_module **out);

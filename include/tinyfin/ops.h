@@ -673,6 +673,44 @@ TINYFIN_API tf_status tf_normal_(tf_tensor *x, double mu, double sigma);
  * @since 0.1 */
 TINYFIN_API tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor **out);
 
+/* Recurrent layers ----------------------------------------------------------------------------- */
+
+/* Long short-term memory over a sequence, of several layers and one or both directions.
+ * x: (T, B, I), with batch_first (B, T, I); h0, c0: (layers * directions, B, H), zeros where
+ * None; weights: for each layer and direction w_ih (4 H, I), w_hh (4 H, H) and with bias b_ih,
+ * b_hh (4 H), gates in the order i f g o; layers after the first take (…, directions * H).
+ * output: (T, B, directions * H) or (B, T, …); h, c: the last of each layer and direction, like
+ * h0. dropout: of what goes into layers after the first, in training. Hochreiter and
+ * Schmidhuber 1997. Errors: shape where these do not fit; dtype for integers.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_lstm(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *c0,
+                              const tf_tensor *const *weights, int64_t n_weights,
+                              int64_t num_layers, int32_t bias, int32_t bidirectional,
+                              int32_t batch_first, double dropout, int32_t training,
+                              tf_tensor **out_output, tf_tensor **out_h, tf_tensor **out_c);
+
+/* Gated recurrent units over a sequence; arguments and results as of lstm.
+ * weights: w_ih (3 H, I), w_hh (3 H, H), b_ih, b_hh (3 H), gates in the order r z n, where
+ * n = tanh(x w_in + b_in + r (h w_hn + b_hn)). Cho et al. 2014.
+ * Errors: shape where these do not fit; dtype for integers.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_gru(const tf_tensor *x, const tf_tensor *h0,
+                             const tf_tensor *const *weights, int64_t n_weights, int64_t num_layers,
+                             int32_t bias, int32_t bidirectional, int32_t batch_first,
+                             double dropout, int32_t training, tf_tensor **out_output,
+                             tf_tensor **out_h);
+
+/* h = tanh(x w_ih + b_ih + h w_hh + b_hh) over a sequence, or relu of it; arguments and results as
+ * of lstm, with w_ih (H, I), w_hh (H, H), b_ih, b_hh (H).
+ * Elman 1990.
+ * Errors: shape where these do not fit; dtype for integers.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_rnn(const tf_tensor *x, const tf_tensor *h0,
+                             const tf_tensor *const *weights, int64_t n_weights, int32_t relu,
+                             int64_t num_layers, int32_t bias, int32_t bidirectional,
+                             int32_t batch_first, double dropout, int32_t training,
+                             tf_tensor **out_output, tf_tensor **out_h);
+
 /* Reductions over dimensions ------------------------------------------------------------------- */
 
 /* Sum over dimensions (all where none is given).

@@ -168,6 +168,52 @@ tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_
   });
 }
 
+tf_status tf_module_multihead_attention(int64_t embed_dim, int64_t num_heads, int32_t causal,
+                                        tf_module** out) {
+  return guard("module_multihead_attention", [&] {
+    out_slot(out);
+    *out = tf::make_multihead_attention(embed_dim, num_heads, causal != 0).detach_ref();
+  });
+}
+
+tf_status tf_module_lstm(int64_t input_size, int64_t hidden_size, int64_t num_layers, int32_t bias,
+                         int32_t batch_first, double dropout, int32_t bidirectional,
+                         tf_module** out) {
+  return guard("module_lstm", [&] {
+    out_slot(out);
+    *out = tf::make_recurrent({tf::RecurrentCell::lstm, input_size, hidden_size, num_layers,
+                               bias != 0, batch_first != 0, dropout, bidirectional != 0})
+               .detach_ref();
+  });
+}
+
+tf_status tf_module_gru(int64_t input_size, int64_t hidden_size, int64_t num_layers, int32_t bias,
+                        int32_t batch_first, double dropout, int32_t bidirectional,
+                        tf_module** out) {
+  return guard("module_gru", [&] {
+    out_slot(out);
+    *out = tf::make_recurrent({tf::RecurrentCell::gru, input_size, hidden_size, num_layers,
+                               bias != 0, batch_first != 0, dropout, bidirectional != 0})
+               .detach_ref();
+  });
+}
+
+tf_status tf_module_rnn(int64_t input_size, int64_t hidden_size, int64_t num_layers,
+                        tf_activation activation, int32_t bias, int32_t batch_first,
+                        double dropout, int32_t bidirectional, tf_module** out) {
+  return guard("module_rnn", [&] {
+    out_slot(out);
+    const bool relu = activation == TINYFIN_ACTIVATION_RELU;
+    TF_CHECK(relu || activation == TINYFIN_ACTIVATION_TANH, TINYFIN_ERROR_ARGUMENT,
+             "received activation ", activation,
+             "; expected TINYFIN_ACTIVATION_TANH or TINYFIN_ACTIVATION_RELU");
+    *out = tf::make_recurrent({relu ? tf::RecurrentCell::relu : tf::RecurrentCell::tanh, input_size,
+                               hidden_size, num_layers, bias != 0, batch_first != 0, dropout,
+                               bidirectional != 0})
+               .detach_ref();
+  });
+}
+
 tf_status tf_module_dropout(double p, tf_module** out) {
   return guard("module_dropout", [&] {
     out_slot(out);

@@ -963,6 +963,75 @@ tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor *
   });
 }
 
+// Recurrent layers
+
+tf_status tf_lstm(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *c0,
+                  const tf_tensor *const *weights, int64_t n_weights, int64_t num_layers,
+                  int32_t bias, int32_t bidirectional, int32_t batch_first, double dropout,
+                  int32_t training, tf_tensor **out_output, tf_tensor **out_h, tf_tensor **out_c) {
+  return guard("lstm", [&] {
+    out_slot(out_output, "out_output");
+    out_slot(out_h, "out_h");
+    out_slot(out_c, "out_c");
+    auto [output_result, h_result, c_result] = tf::lstm(Borrowed(x, "x"),
+             Borrowed(h0),
+             Borrowed(c0),
+             borrow_list(weights, n_weights, "weights"),
+             num_layers,
+             bias != 0,
+             bidirectional != 0,
+             batch_first != 0,
+             dropout,
+             training != 0);
+    *out_output = output_result.detach_ref();
+    *out_h = h_result.detach_ref();
+    *out_c = c_result.detach_ref();
+  });
+}
+
+tf_status tf_gru(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights,
+                 int64_t n_weights, int64_t num_layers, int32_t bias, int32_t bidirectional,
+                 int32_t batch_first, double dropout, int32_t training, tf_tensor **out_output,
+                 tf_tensor **out_h) {
+  return guard("gru", [&] {
+    out_slot(out_output, "out_output");
+    out_slot(out_h, "out_h");
+    auto [output_result, h_result] = tf::gru(Borrowed(x, "x"),
+            Borrowed(h0),
+            borrow_list(weights, n_weights, "weights"),
+            num_layers,
+            bias != 0,
+            bidirectional != 0,
+            batch_first != 0,
+            dropout,
+            training != 0);
+    *out_output = output_result.detach_ref();
+    *out_h = h_result.detach_ref();
+  });
+}
+
+tf_status tf_rnn(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights,
+                 int64_t n_weights, int32_t relu, int64_t num_layers, int32_t bias,
+                 int32_t bidirectional, int32_t batch_first, double dropout, int32_t training,
+                 tf_tensor **out_output, tf_tensor **out_h) {
+  return guard("rnn", [&] {
+    out_slot(out_output, "out_output");
+    out_slot(out_h, "out_h");
+    auto [output_result, h_result] = tf::rnn(Borrowed(x, "x"),
+            Borrowed(h0),
+            borrow_list(weights, n_weights, "weights"),
+            relu != 0,
+            num_layers,
+            bias != 0,
+            bidirectional != 0,
+            batch_first != 0,
+            dropout,
+            training != 0);
+    *out_output = output_result.detach_ref();
+    *out_h = h_result.detach_ref();
+  });
+}
+
 // Reductions over dimensions
 
 tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,

@@ -109,6 +109,16 @@ ModuleRef make_batch_norm(int64_t num_features, double eps, double momentum, boo
                           bool track_running_stats);
 ModuleRef make_layer_norm(const Dims& normalized_shape, double eps, bool affine);
 ModuleRef make_embedding(int64_t num_embeddings, int64_t embedding_dim);
+ModuleRef make_multihead_attention(int64_t embed_dim, int64_t num_heads, bool causal);
+enum class RecurrentCell { tanh, relu, lstm, gru };
+struct RecurrentOptions {
+  RecurrentCell cell;
+  int64_t input_size, hidden_size, num_layers;
+  bool bias, batch_first;
+  double dropout;
+  bool bidirectional;
+};
+ModuleRef make_recurrent(const RecurrentOptions& options);
 ModuleRef make_dropout(double p);
 ModuleRef make_activation(tf_activation kind);
 ModuleRef make_softmax(int64_t dim);

@@ -178,6 +178,21 @@ void uniform_(Tensor& x, double low = 0, double high = 1);
 void normal_(Tensor& x, double mu = 0, double sigma = 1);
 Tensor dropout(const Tensor& x, double p = 0.5, bool training = true);
 
+// Recurrent layers (src/ops/recurrent.cpp)
+std::tuple<Tensor, Tensor, Tensor> lstm(const Tensor& x, const Tensor& h0, const Tensor& c0,
+                                        std::span<const Tensor> weights, int64_t num_layers = 1,
+                                        bool bias = true, bool bidirectional = false,
+                                        bool batch_first = false, double dropout = 0.0,
+                                        bool training = false);
+std::tuple<Tensor, Tensor> gru(const Tensor& x, const Tensor& h0, std::span<const Tensor> weights,
+                               int64_t num_layers = 1, bool bias = true, bool bidirectional = false,
+                               bool batch_first = false, double dropout = 0.0,
+                               bool training = false);
+std::tuple<Tensor, Tensor> rnn(const Tensor& x, const Tensor& h0, std::span<const Tensor> weights,
+                               bool relu = false, int64_t num_layers = 1, bool bias = true,
+                               bool bidirectional = false, bool batch_first = false,
+                               double dropout = 0.0, bool training = false);
+
 // Reductions over dimensions (src/ops/reduce.cpp)
 Tensor sum(const Tensor& x, OptIntList dim = std::nullopt, bool keepdim = false,
            DType dtype = DType::none);

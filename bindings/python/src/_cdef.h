@@ -167,6 +167,10 @@ tf_status tf_module_avg_pool2d(const int64_t *kernel_size, const int64_t *stride
 tf_status tf_module_batch_norm(int64_t num_features, double eps, double momentum, int32_t affine, int32_t track_running_stats, tf_module **out);
 tf_status tf_module_layer_norm(const int64_t *normalized_shape, int64_t n_normalized_shape, double eps, int32_t affine, tf_module **out);
 tf_status tf_module_embedding(int64_t num_embeddings, int64_t embedding_dim, tf_module **out);
+tf_status tf_module_multihead_attention(int64_t embed_dim, int64_t num_heads, int32_t causal, tf_module **out);
+tf_status tf_module_lstm(int64_t input_size, int64_t hidden_size, int64_t num_layers, int32_t bias, int32_t batch_first, double dropout, int32_t bidirectional, tf_module **out);
+tf_status tf_module_gru(int64_t input_size, int64_t hidden_size, int64_t num_layers, int32_t bias, int32_t batch_first, double dropout, int32_t bidirectional, tf_module **out);
+tf_status tf_module_rnn(int64_t input_size, int64_t hidden_size, int64_t num_layers, tf_activation activation, int32_t bias, int32_t batch_first, double dropout, int32_t bidirectional, tf_module **out);
 tf_status tf_module_dropout(double p, tf_module **out);
 tf_status tf_module_activation(tf_activation kind, tf_module **out);
 tf_status tf_module_softmax(int64_t dim, tf_module **out);
@@ -350,6 +354,9 @@ tf_status tf_randperm(int64_t n, const tf_device *device, tf_tensor **out);
 tf_status tf_uniform_(tf_tensor *x, double low, double high);
 tf_status tf_normal_(tf_tensor *x, double mu, double sigma);
 tf_status tf_dropout(const tf_tensor *x, double p, int32_t training, tf_tensor **out);
+tf_status tf_lstm(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *c0, const tf_tensor *const *weights, int64_t n_weights, int64_t num_layers, int32_t bias, int32_t bidirectional, int32_t batch_first, double dropout, int32_t training, tf_tensor **out_output, tf_tensor **out_h, tf_tensor **out_c);
+tf_status tf_gru(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights, int64_t n_weights, int64_t num_layers, int32_t bias, int32_t bidirectional, int32_t batch_first, double dropout, int32_t training, tf_tensor **out_output, tf_tensor **out_h);
+tf_status tf_rnn(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights, int64_t n_weights, int32_t relu, int64_t num_layers, int32_t bias, int32_t bidirectional, int32_t batch_first, double dropout, int32_t training, tf_tensor **out_output, tf_tensor **out_h);
 tf_status tf_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_dtype dtype, tf_tensor **out);
 tf_status tf_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_dtype dtype, tf_tensor **out);
 tf_status tf_prod(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim, tf_tensor **out);
@@ -557,6 +564,17 @@ tf_tensor *tfpy_randperm(int64_t n, const tf_device *device);
 int32_t tfpy_uniform_(tf_tensor *x, double low, double high);
 int32_t tfpy_normal_(tf_tensor *x, double mu, double sigma);
 tf_tensor *tfpy_dropout(const tf_tensor *x, double p, int32_t training);
+int32_t tfpy_lstm(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *c0,
+                  const tf_tensor *const *weights, int64_t n_weights, int64_t num_layers,
+                  int32_t bias, int32_t bidirectional, int32_t batch_first, double dropout,
+                  int32_t training, tf_tensor **outs);
+int32_t tfpy_gru(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights,
+                 int64_t n_weights, int64_t num_layers, int32_t bias, int32_t bidirectional,
+                 int32_t batch_first, double dropout, int32_t training, tf_tensor **outs);
+int32_t tfpy_rnn(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights,
+                 int64_t n_weights, int32_t relu, int64_t num_layers, int32_t bias,
+                 int32_t bidirectional, int32_t batch_first, double dropout, int32_t training,
+                 tf_tensor **outs);
 tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                     tf_dtype dtype);
 tf_tensor *tfpy_mean(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,

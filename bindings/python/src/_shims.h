@@ -687,6 +687,26 @@ static tf_tensor *tfpy_dropout(const tf_tensor *x, double p, int32_t training) {
   return out;
 }
 
+static int32_t tfpy_lstm(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *c0,
+                         const tf_tensor *const *weights, int64_t n_weights, int64_t num_layers,
+                         int32_t bias, int32_t bidirectional, int32_t batch_first, double dropout,
+                         int32_t training, tf_tensor **outs) {
+  return tfpy_note(tf_lstm(x, h0, c0, weights, n_weights, num_layers, bias, bidirectional, batch_first, dropout, training, &outs[0], &outs[1], &outs[2])) == 0;
+}
+
+static int32_t tfpy_gru(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights,
+                        int64_t n_weights, int64_t num_layers, int32_t bias, int32_t bidirectional,
+                        int32_t batch_first, double dropout, int32_t training, tf_tensor **outs) {
+  return tfpy_note(tf_gru(x, h0, weights, n_weights, num_layers, bias, bidirectional, batch_first, dropout, training, &outs[0], &outs[1])) == 0;
+}
+
+static int32_t tfpy_rnn(const tf_tensor *x, const tf_tensor *h0, const tf_tensor *const *weights,
+                        int64_t n_weights, int32_t relu, int64_t num_layers, int32_t bias,
+                        int32_t bidirectional, int32_t batch_first, double dropout,
+                        int32_t training, tf_tensor **outs) {
+  return tfpy_note(tf_rnn(x, h0, weights, n_weights, relu, num_layers, bias, bidirectional, batch_first, dropout, training, &outs[0], &outs[1])) == 0;
+}
+
 static tf_tensor *tfpy_sum(const tf_tensor *x, const int64_t *dim, int64_t n_dim, int32_t keepdim,
                            tf_dtype dtype) {
   tf_tensor *out = NULL;

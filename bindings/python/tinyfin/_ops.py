@@ -159,6 +159,9 @@ lib_randperm = lib.tfpy_randperm
 lib_uniform_ = lib.tfpy_uniform_
 lib_normal_ = lib.tfpy_normal_
 lib_dropout = lib.tfpy_dropout
+lib_lstm = lib.tfpy_lstm
+lib_gru = lib.tfpy_gru
+lib_rnn = lib.tfpy_rnn
 lib_sum = lib.tfpy_sum
 lib_mean = lib.tfpy_mean
 lib_prod = lib.tfpy_prod
@@ -2466,6 +2469,145 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
         t = new(Tensor)
         t._h = h
         return t
+    raise_last()
+
+
+# Recurrent layers
+
+
+def _lstm(
+    x: TensorLike,
+    h0: TensorLike | None,
+    c0: TensorLike | None,
+    weights: Sequence[TensorLike],
+    num_layers: int = 1,
+    bias: bool = True,
+    bidirectional: bool = False,
+    batch_first: bool = False,
+    dropout: float = 0.0,
+    training: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Long short-term memory over a sequence, of several layers and one or both directions.
+
+    x: (T, B, I), with batch_first (B, T, I); h0, c0: (layers * directions, B, H), zeros where
+    None; weights: for each layer and direction w_ih (4 H, I), w_hh (4 H, H) and with bias b_ih,
+    b_hh (4 H), gates in the order i f g o; layers after the first take (…, directions * H).
+    output: (T, B, directions * H) or (B, T, …); h, c: the last of each layer and direction,
+    like
+    h0. dropout: of what goes into layers after the first, in training. Hochreiter and
+    Schmidhuber 1997. Errors: shape where these do not fit; dtype for integers.
+    """
+    outs = ffi_new("tf_tensor *[3]")
+    try:
+        ok = lib_lstm(
+            x._h, NULL if h0 is None else h0._h, NULL if c0 is None else c0._h, [t._h for t in
+            weights], len(weights), num_layers, bias, bidirectional, batch_first, dropout,
+            training, outs
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "lstm")
+        h0 = None if h0 is None else tensor(h0, "h0", "lstm")
+        c0 = None if c0 is None else tensor(c0, "c0", "lstm")
+        weights = tensors(weights, "weights", "lstm", False)
+        num_layers = integer(num_layers, "num_layers", "lstm")
+        bias = truth(bias, "bias", "lstm")
+        bidirectional = truth(bidirectional, "bidirectional", "lstm")
+        batch_first = truth(batch_first, "batch_first", "lstm")
+        dropout = real(dropout, "dropout", "lstm")
+        training = truth(training, "training", "lstm")
+        ok = lib_lstm(
+            x._h, NULL if h0 is None else h0._h, NULL if c0 is None else c0._h, [t._h for t in
+            weights], len(weights), num_layers, bias, bidirectional, batch_first, dropout,
+            training, outs
+        )
+    if ok:
+        return adopt(outs[0]), adopt(outs[1]), adopt(outs[2])
+    raise_last()
+
+
+def _gru(
+    x: TensorLike,
+    h0: TensorLike | None,
+    weights: Sequence[TensorLike],
+    num_layers: int = 1,
+    bias: bool = True,
+    bidirectional: bool = False,
+    batch_first: bool = False,
+    dropout: float = 0.0,
+    training: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Gated recurrent units over a sequence; arguments and results as of lstm.
+
+    weights: w_ih (3 H, I), w_hh (3 H, H), b_ih, b_hh (3 H), gates in the order r z n, where
+    n = tanh(x w_in + b_in + r (h w_hn + b_hn)). Cho et al. 2014.
+    Errors: shape where these do not fit; dtype for integers.
+    """
+    outs = ffi_new("tf_tensor *[2]")
+    try:
+        ok = lib_gru(
+            x._h, NULL if h0 is None else h0._h, [t._h for t in weights], len(weights),
+            num_layers, bias, bidirectional, batch_first, dropout, training, outs
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "gru")
+        h0 = None if h0 is None else tensor(h0, "h0", "gru")
+        weights = tensors(weights, "weights", "gru", False)
+        num_layers = integer(num_layers, "num_layers", "gru")
+        bias = truth(bias, "bias", "gru")
+        bidirectional = truth(bidirectional, "bidirectional", "gru")
+        batch_first = truth(batch_first, "batch_first", "gru")
+        dropout = real(dropout, "dropout", "gru")
+        training = truth(training, "training", "gru")
+        ok = lib_gru(
+            x._h, NULL if h0 is None else h0._h, [t._h for t in weights], len(weights),
+            num_layers, bias, bidirectional, batch_first, dropout, training, outs
+        )
+    if ok:
+        return adopt(outs[0]), adopt(outs[1])
+    raise_last()
+
+
+def _rnn(
+    x: TensorLike,
+    h0: TensorLike | None,
+    weights: Sequence[TensorLike],
+    relu: bool = False,
+    num_layers: int = 1,
+    bias: bool = True,
+    bidirectional: bool = False,
+    batch_first: bool = False,
+    dropout: float = 0.0,
+    training: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """h = tanh(x w_ih + b_ih + h w_hh + b_hh) over a sequence, or relu of it; arguments and
+    results as of lstm, with w_ih (H, I), w_hh (H, H), b_ih, b_hh (H).
+
+    Elman 1990.
+    Errors: shape where these do not fit; dtype for integers.
+    """
+    outs = ffi_new("tf_tensor *[2]")
+    try:
+        ok = lib_rnn(
+            x._h, NULL if h0 is None else h0._h, [t._h for t in weights], len(weights), relu,
+            num_layers, bias, bidirectional, batch_first, dropout, training, outs
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "rnn")
+        h0 = None if h0 is None else tensor(h0, "h0", "rnn")
+        weights = tensors(weights, "weights", "rnn", False)
+        relu = truth(relu, "relu", "rnn")
+        num_layers = integer(num_layers, "num_layers", "rnn")
+        bias = truth(bias, "bias", "rnn")
+        bidirectional = truth(bidirectional, "bidirectional", "rnn")
+        batch_first = truth(batch_first, "batch_first", "rnn")
+        dropout = real(dropout, "dropout", "rnn")
+        training = truth(training, "training", "rnn")
+        ok = lib_rnn(
+            x._h, NULL if h0 is None else h0._h, [t._h for t in weights], len(weights), relu,
+            num_layers, bias, bidirectional, batch_first, dropout, training, outs
+        )
+    if ok:
+        return adopt(outs[0]), adopt(outs[1])
     raise_last()
 
 

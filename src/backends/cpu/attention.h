@@ -123,6 +123,15 @@ TF_INLINE Vec<T> masked_score(Vec<T> s, T scale, const T* mask, int64_t lanes) {
   return x;
 }
 
+// exp(x) for x that is not above 0 by much; 0 where that is no normal number, the arithmetic of
+// which takes the processor many times as long.
+template <class T>
+TF_INLINE Vec<T> weight_of(Vec<T> x) {
+  using V = Vec<T>;
+  const V least(sizeof(T) == 4 ? T(-87) : T(-708));
+  return select(x < least, V(T(0)), exp(max(least, x)));
+}
+
 // Scratch memory of one tile, cut into arrays that begin on cache lines.
 template <class T>
 class Scratch {

@@ -2,10 +2,14 @@
 """Neural networks: Module, layers, losses, functions, initialisation."""
 
 from . import functional, init
+from .attention import *  # noqa: F403
+from .attention import __all__ as _attention
 from .layers import *  # noqa: F403
 from .layers import __all__ as _layers
 from .losses import *  # noqa: F403
 from .losses import __all__ as _losses
 from .module import Module, Parameter
+from .recurrent import *  # noqa: F403
+from .recurrent import __all__ as _recurrent
 
-__all__ = [*_layers, *_losses, "Module", "Parameter", "functional", "init"]
+__all__ = [*_attention, *_layers, *_losses, *_recurrent, "Module", "Parameter", "functional", "init"]

@@ -24,7 +24,7 @@ T soften(T* s, int64_t seen, int64_t count, T scale, const T* mask, T& top, T& t
   const T shift = now == -T(INFINITY) ? T(0) : now;
   V sums(T(0));
   for (int64_t j = 0; j < seen; j += kW) {
-    const V e = exp(load(s + j) - V(shift));
+    const V e = weight_of(load(s + j) - V(shift));
     store(s + j, e);
     sums += e;
   }

@@ -21,7 +21,7 @@ void soften_grad(T* s, T* g, int64_t seen, int64_t count, T scale, const T* mask
   int64_t j = 0;
   for (; j < seen; j += kW) {
     const V x = masked_score(load(s + j), scale, mask ? mask + j : nullptr, smaller(seen - j, kW));
-    const V p = exp(x - shift);
+    const V p = weight_of(x - shift);
     store(s + j, p);
     store(g + j, p * (load(g + j) * factor - less));
   }
