@@ -7,7 +7,7 @@
 #pragma once
 
 #include "backends/cpu/gemm.h"
-#include "backends/cpu/gemm_tile.h"
+#include "backends/cpu/gemm_pack.h"
 #include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
@@ -18,9 +18,6 @@ constexpr int64_t kKeyBlock = 512;
 // Multiply-adds that make a tile of work.
 constexpr int64_t kTileWork = 200000;
 
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 template <class T>
 int64_t whole_vectors(int64_t n) {
   return ceil_div(n, Vec<T>::kWidth) * Vec<T>::kWidth;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "backends/cpu/gemm.h"
-#include "backends/cpu/gemm_tile.h"
+#include "backends/cpu/gemm_pack.h"
 #include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
@@ -18,8 +18,6 @@ constexpr int64_t kStepRows = 32;
 // Multiply-adds that make a tile of work.
 constexpr int64_t kTileWork = 200000;
 
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Rows of w_ih and w_hh per unit; what forward keeps per unit and step (LSTM: i f g o c, GRU: r z n
 // and the part of n that comes from h); gradients of these that backward makes.
