@@ -2508,7 +2508,7 @@ def _lstm(
         x = tensor(x, "x", "lstm")
         h0 = None if h0 is None else tensor(h0, "h0", "lstm")
         c0 = None if c0 is None else tensor(c0, "c0", "lstm")
-        weights = tensors(weights, "weights", "lstm", False)
+        weights = tensor_list(weights, "weights", "lstm", False)
         num_layers = integer(num_layers, "num_layers", "lstm")
         bias = truth(bias, "bias", "lstm")
         bidirectional = truth(bidirectional, "bidirectional", "lstm")
@@ -2551,7 +2551,7 @@ def _gru(
     except NOT_READY:
         x = tensor(x, "x", "gru")
         h0 = None if h0 is None else tensor(h0, "h0", "gru")
-        weights = tensors(weights, "weights", "gru", False)
+        weights = tensor_list(weights, "weights", "gru", False)
         num_layers = integer(num_layers, "num_layers", "gru")
         bias = truth(bias, "bias", "gru")
         bidirectional = truth(bidirectional, "bidirectional", "gru")
@@ -2594,7 +2594,7 @@ def _rnn(
     except NOT_READY:
         x = tensor(x, "x", "rnn")
         h0 = None if h0 is None else tensor(h0, "h0", "rnn")
-        weights = tensors(weights, "weights", "rnn", False)
+        weights = tensor_list(weights, "weights", "rnn", False)
         relu = truth(relu, "relu", "rnn")
         num_layers = integer(num_layers, "num_layers", "rnn")
         bias = truth(bias, "bias", "rnn")
