@@ -8,7 +8,6 @@ project's own documentation.
 """
 
 import argparse
-import math
 import os
 import random
 import time
@@ -56,13 +55,11 @@ class Block(nn.Module):
             nn.Linear(width, 4 * width, activation="gelu_tanh"), nn.Linear(4 * width, width)
         )
 
-    def forward(self, x, mask):
+    def forward(self, x):
         B, T, C = x.shape
         qkv = self.qkv(self.norm1(x)).reshape(B, T, 3, self.heads, C // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        scores = (q * (C // self.heads) ** -0.5) @ k.swapaxes(-2, -1)
-        weights = F.softmax(scores.masked_fill(mask, -math.inf), dim=-1)
-        x = x + self.out((weights @ v).permute(0, 2, 1, 3).reshape(B, T, C))
+        y = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4), is_causal=True)
+        x = x + self.out(y.permute(0, 2, 1, 3).reshape(B, T, C))
         return x + self.mlp(self.norm2(x))
 
 
@@ -81,12 +78,8 @@ class GPT(nn.Module):
                 nn.init.zeros(p)
 
     def forward(self, tokens):
-        T = tokens.shape[1]
-        mask = tf.ones(T, T, dtype="bool").triu(1)
-        x = self.letters(tokens) + self.places(tf.arange(T))
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.head(self.norm(x))
+        x = self.letters(tokens) + self.places(tf.arange(tokens.shape[1]))
+        return self.head(self.norm(self.blocks(x)))
 
     @tf.no_grad()
     def write(self, prompt, length, alphabet, temperature=0.8):
