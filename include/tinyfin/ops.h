@@ -237,6 +237,20 @@ TINYFIN_API tf_status tf_conv2d_padded(const tf_tensor *x, const tf_tensor *weig
                                        const int64_t *dilation, int64_t groups,
                                        tf_activation activation, tf_tensor **out);
 
+/* max_pool2d(conv2d(…), pool_size) in one pass, with the same bits: what the pooling leaves of the
+ * convolution's result is all that goes to memory.
+ * Shapes and errors as of these two.
+ * `stride` points to two values, height and width.
+ * `padding` points to two values, height and width.
+ * `dilation` points to two values, height and width.
+ * `pool_size` points to two values, height and width.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_conv2d_max_pool(const tf_tensor *x, const tf_tensor *weight,
+                                         const tf_tensor *bias, const int64_t *stride,
+                                         const int64_t *padding, const int64_t *dilation,
+                                         int64_t groups, tf_activation activation,
+                                         const int64_t *pool_size, tf_tensor **out);
+
 /* Copies --------------------------------------------------------------------------------------- */
 
 /* A copy of x in another dtype, in x's order of strides.

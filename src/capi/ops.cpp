@@ -362,6 +362,24 @@ tf_status tf_conv2d_padded(const tf_tensor *x, const tf_tensor *weight, const tf
   });
 }
 
+tf_status tf_conv2d_max_pool(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                             const int64_t *stride, const int64_t *padding, const int64_t *dilation,
+                             int64_t groups, tf_activation activation, const int64_t *pool_size,
+                             tf_tensor **out) {
+  return guard("conv2d_max_pool", [&] {
+    out_slot(out);
+    *out = tf::conv2d_max_pool(Borrowed(x, "x"),
+                               Borrowed(weight, "weight"),
+                               Borrowed(bias),
+                               pair(stride, std::nullopt, "stride"),
+                               pair(padding, std::nullopt, "padding"),
+                               pair(dilation, std::nullopt, "dilation"),
+                               groups,
+                               activation,
+                               pair(pool_size, std::nullopt, "pool_size")).detach_ref();
+  });
+}
+
 // Copies
 
 tf_status tf_cast(const tf_tensor *x, tf_dtype dtype, tf_tensor **out) {

@@ -9,7 +9,11 @@ namespace tf {
 namespace {
 
 struct Conv2d final : tf_module {
-  explicit Conv2d(const Conv2dOptions& options) : o(options) {
+  explicit Conv2d(const Conv2dOptions& options)
+      : o(options),
+        stride{o.stride[0], o.stride[1]},
+        padding{o.padding[0], o.padding[1]},
+        dilation{o.dilation[0], o.dilation[1]} {
     const auto above = [](const char* name, int64_t value, int64_t least) {
       TF_CHECK(value >= least, TINYFIN_ERROR_ARGUMENT, "received ", name, " = ", value,
                "; expected ", least, " or more");
@@ -48,12 +52,33 @@ struct Conv2d final : tf_module {
   }
   const char* kind() const noexcept override { return "Conv2d"; }
   Tensor forward(const Tensor& x) override {
-    const Pair stride{o.stride[0], o.stride[1]}, padding{o.padding[0], o.padding[1]};
-    const Pair dilation{o.dilation[0], o.dilation[1]};
     return conv2d(x, slot(weight), slot(bias), stride, padding, dilation, o.groups, o.activation);
+  }
+  // A relu, and a max pooling by windows side by side.
+  Tensor forward_with(const Tensor& x, std::span<const ModuleChild> behind,
+                      size_t& taken) override {
+    tf_activation act = o.activation;
+    size_t n = 0;
+    if (act == TINYFIN_ACTIVATION_NONE && n < behind.size() &&
+        behind[n].module->as_activation() == TINYFIN_ACTIVATION_RELU) {
+      act = TINYFIN_ACTIVATION_RELU;
+      ++n;
+    }
+    const Pool2dOptions* pool = n < behind.size() ? behind[n].module->as_max_pool() : nullptr;
+    taken += n;
+    if (!pool || !side_by_side(*pool))
+      return conv2d(x, slot(weight), slot(bias), stride, padding, dilation, o.groups, act);
+    ++taken;
+    return conv2d_max_pool(x, slot(weight), slot(bias), stride, padding, dilation, o.groups, act,
+                           {pool->kernel_size[0], pool->kernel_size[1]});
+  }
+  static bool side_by_side(const Pool2dOptions& p) {
+    return p.stride[0] == p.kernel_size[0] && p.stride[1] == p.kernel_size[1] &&
+           p.padding[0] == 0 && p.padding[1] == 0;
   }
 
   const Conv2dOptions o;
+  const Pair stride, padding, dilation;
   int weight, bias = -1;
 };
 

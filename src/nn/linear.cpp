@@ -27,9 +27,15 @@ struct Linear final : tf_module {
   Tensor forward(const Tensor& x) override {
     return linear(x, slot(weight), slot(bias), activation);
   }
-  Tensor forward_activated(const Tensor& x, tf_activation behind) override {
-    if (activation != TINYFIN_ACTIVATION_NONE) return {};
-    return linear(x, slot(weight), slot(bias), behind);
+  // Any activation.
+  Tensor forward_with(const Tensor& x, std::span<const ModuleChild> behind,
+                      size_t& taken) override {
+    const tf_activation next =
+        behind.empty() ? TINYFIN_ACTIVATION_NONE : behind[0].module->as_activation();
+    if (activation != TINYFIN_ACTIVATION_NONE || next == TINYFIN_ACTIVATION_NONE)
+      return forward(x);
+    ++taken;
+    return linear(x, slot(weight), slot(bias), next);
   }
 
   const tf_activation activation;

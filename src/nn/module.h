@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,10 @@ struct ModuleOption {
   std::vector<double> values;
 };
 
+struct Pool2dOptions {
+  int64_t kernel_size[2], stride[2], padding[2];
+};
+
 struct ModuleChild {
   std::string name;
   Ref<tf_module> module;
@@ -34,12 +39,16 @@ struct ModuleChild {
 struct tf_module {
   virtual const char* kind() const noexcept = 0;
   virtual tf::Tensor forward(const tf::Tensor& x) = 0;
-
-  // A Sequential runs a layer and the activation behind it as one call where the layer can:
-  // what this module is as an activation (NONE: something else), …
+  // forward() of this module and as many of those behind it as one pass can run, with the same
+  // bits; their number is added to `taken`.
+  virtual tf::Tensor forward_with(const tf::Tensor& x, std::span<const tf::ModuleChild> behind,
+                                  size_t& taken) {
+    (void)behind, (void)taken;
+    return forward(x);
+  }
+  // What such a pass can take: the function of an activation, the windows of a max pooling.
   virtual tf_activation as_activation() const noexcept { return TINYFIN_ACTIVATION_NONE; }
-  // … and activation(forward(x)), or an undefined tensor where the layer has no such call.
-  virtual tf::Tensor forward_activated(const tf::Tensor&, tf_activation) { return {}; }
+  virtual const tf::Pool2dOptions* as_max_pool() const noexcept { return nullptr; }
 
   void retain() const noexcept { refs.retain(); }
   void release() const noexcept {
@@ -100,9 +109,6 @@ struct Conv2dOptions {
   tf_activation activation;
 };
 ModuleRef make_conv2d(const Conv2dOptions& options);
-struct Pool2dOptions {
-  int64_t kernel_size[2], stride[2], padding[2];
-};
 ModuleRef make_max_pool2d(const Pool2dOptions& options);
 ModuleRef make_avg_pool2d(const Pool2dOptions& options);
 ModuleRef make_batch_norm(int64_t num_features, double eps, double momentum, bool affine,

@@ -8,7 +8,8 @@ namespace {
 
 struct Pool2d : tf_module {
   explicit Pool2d(const Pool2dOptions& o)
-      : kernel_size{o.kernel_size[0], o.kernel_size[1]},
+      : windows(o),
+        kernel_size{o.kernel_size[0], o.kernel_size[1]},
         stride{o.stride[0], o.stride[1]},
         padding{o.padding[0], o.padding[1]} {
     for (int k = 0; k < 2; ++k) {
@@ -26,12 +27,14 @@ struct Pool2d : tf_module {
                {"stride", values(stride)},
                {"padding", values(padding)}};
   }
+  const Pool2dOptions windows;
   const Pair kernel_size, stride, padding;
 };
 
 struct MaxPool2d final : Pool2d {
   using Pool2d::Pool2d;
   const char* kind() const noexcept override { return "MaxPool2d"; }
+  const Pool2dOptions* as_max_pool() const noexcept override { return &windows; }
   Tensor forward(const Tensor& x) override {
     return max_pool2d(x, kernel_size, IntList(stride), padding);
   }

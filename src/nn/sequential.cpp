@@ -10,19 +10,12 @@ struct Sequential final : tf_module {
 
   Tensor forward(const Tensor& input) override {
     Tensor x = input;
-    for (size_t i = 0; i < children.size(); ++i) {
-      const ModuleChild& child = children[i];
-      const tf_activation behind = i + 1 < children.size()
-                                       ? children[i + 1].module->as_activation()
-                                       : TINYFIN_ACTIVATION_NONE;
+    const std::span<const ModuleChild> all(children);
+    for (size_t i = 0, taken = 0; i < all.size(); i += 1 + taken) {
+      const ModuleChild& child = all[i];
+      taken = 0;
       try {
-        Tensor y;
-        if (behind != TINYFIN_ACTIVATION_NONE) y = child.module->forward_activated(x, behind);
-        if (y.defined())
-          ++i;
-        else
-          y = child.module->forward(x);
-        x = std::move(y);
+        x = child.module->forward_with(x, all.subspan(i + 1), taken);
       } catch (const Error& e) {
         // Says where in the network; nested ones add up to a path from the outside in.
         fail(e.status(), child.name, " (", child.module->kind(), "): ", e.what());

@@ -4,8 +4,8 @@
 // Results have channels-last strides: that is the order the kernels compute in, and the one that
 // pooling, normalisation and elementwise ops keep.
 // SPDX-License-Identifier: MIT
-#include "ops/op.h"
 #include "ops/ops.h"
+#include "ops/pool.h"
 
 namespace tf {
 namespace {
@@ -31,9 +31,12 @@ struct Geometry {
   }
 };
 
-Meta channels_last(const Dims& shape, const Tensor& like) {
+Meta channels_last(const Dims& shape, const Tensor& like, DType dtype) {
   checked_numel(shape);
-  return {shape, channels_last_strides(shape), like.dtype(), &like.device()};
+  return {shape, channels_last_strides(shape), dtype, &like.device()};
+}
+Meta channels_last(const Dims& shape, const Tensor& like) {
+  return channels_last(shape, like, like.dtype());
 }
 
 Tensor grad_input(const Tensor& grad, const Tensor& weight, const Geometry& g, int64_t height,
@@ -43,9 +46,24 @@ Tensor grad_weight(const Tensor& x, const Tensor& grad, const Geometry& g, int64
 Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g,
                tf_activation activation);
 
-void conv2d_vjp(Vjp& v) {
-  const Geometry g(v.attrs());
-  const Tensor grad = v.i(9) == TINYFIN_ACTIVATION_RELU ? relu_mask(v.grad(), v.out()) : v.grad();
+// Output pixels along one side; `side` is 0 for the height, 1 for the width.
+int64_t output_size(int64_t size, int64_t kernel, const Geometry& g, int side) {
+  const int64_t span = g.dilation[side] * (kernel - 1) + 1;
+  const int64_t padded = size + g.pad[side] + g.pad[side + 2];
+  TF_CHECK(kernel > 0 && span <= padded, TINYFIN_ERROR_SHAPE, "received ",
+           side ? "width " : "height ", size, " with padding ", g.pad[side], " and ",
+           g.pad[side + 2], " for a kernel that spans ", span,
+           "; expected an input at least as large as the kernel");
+  return (padded - span) / g.stride[side] + 1;
+}
+
+// The gradient of the convolution's result from that of its activation's.
+Tensor before_activation(Vjp& v) {
+  return v.i(9) == TINYFIN_ACTIVATION_RELU ? relu_mask(v.grad(), v.out()) : v.grad();
+}
+
+// Sets the gradients of x, weight and bias from that of the convolution's result.
+void set_gradients(Vjp& v, const Geometry& g, const Tensor& grad) {
   if (v.needs(0)) {
     const Dims& x = v.in_shape(0);
     v.set(0, grad_input(grad, v.in(1), g, x[2], x[3]));
@@ -59,6 +77,8 @@ void conv2d_vjp(Vjp& v) {
     v.set(2, sum(grad, all_but_channels));
   }
 }
+
+void conv2d_vjp(Vjp& v) { set_gradients(v, Geometry(v.attrs()), before_activation(v)); }
 // x (N, C, H, W), weight (O, C / groups, kH, kW), bias (O); out (N, O, OH, OW), channels last.
 // activation: none or relu.
 const Primitive conv2d_p{
@@ -68,6 +88,38 @@ const Primitive conv2d_p{
      .vjp = conv2d_vjp,
      .save_in = bits({0, 1}),
      .save_out = bits({0})}};
+
+// The maxima of windows side by side: relu and pooling commute, so the mask costs a window's share.
+PoolWindows side_by_side(const Attrs& a) {
+  const Pair window{a.i(10), a.i(11)};
+  return {window, window, {0, 0}};
+}
+
+void conv2d_max_pool_vjp(Vjp& v) {
+  const Geometry g(v.attrs());
+  const Dims &x = v.in_shape(0), &w = v.in_shape(1);
+  set_gradients(v, g,
+                scatter_windows(before_activation(v), v.out(1), side_by_side(v.attrs()),
+                                output_size(x[2], w[2], g, 0), output_size(x[3], w[3], g, 1)));
+}
+void conv2d_max_pool_decompose(const Call& call, Tensor* out) {
+  const Tensor y = forward(call.in[0], call.in[1], call.in[2], Geometry(call.attrs),
+                           tf_activation(call.attrs.i(9)));
+  std::tie(out[0], out[1]) = max_of_windows(y, side_by_side(call.attrs));
+}
+// As conv2d, then the maxima of windows side by side, a rest left out; out (N, O, OH / pool_h,
+// OW / pool_w), and int32 oh * OW + ow of where each maximum lies, both channels last.
+const Primitive conv2d_max_pool_p{
+    {.name = "conv2d_max_pool",
+     .signature = "x weight bias?; int stride_h, int stride_w, int top, int left, int bottom, "
+                  "int right, int dilation_h, int dilation_w, int groups, int activation, "
+                  "int pool_h, int pool_w",
+     .vjp = conv2d_max_pool_vjp,
+     .save_in = bits({0, 1}),
+     .save_out = bits({0, 1}),
+     .flags = kKeepShapes,
+     .n_out = 2,
+     .decompose = conv2d_max_pool_decompose}};
 
 void grad_input_vjp(Vjp& v) {
   const Geometry g(v.attrs());
@@ -100,17 +152,6 @@ const Primitive grad_weight_p{
                   "int dilation_h, int dilation_w, int groups, int kernel_h, int kernel_w",
      .vjp = grad_weight_vjp,
      .save_in = bits({0, 1})}};
-
-// Output pixels along one side; `side` is 0 for the height, 1 for the width.
-int64_t output_size(int64_t size, int64_t kernel, const Geometry& g, int side) {
-  const int64_t span = g.dilation[side] * (kernel - 1) + 1;
-  const int64_t padded = size + g.pad[side] + g.pad[side + 2];
-  TF_CHECK(kernel > 0 && span <= padded, TINYFIN_ERROR_SHAPE, "received ",
-           side ? "width " : "height ", size, " with padding ", g.pad[side], " and ",
-           g.pad[side + 2], " for a kernel that spans ", span,
-           "; expected an input at least as large as the kernel");
-  return (padded - span) / g.stride[side] + 1;
-}
 
 Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g,
                tf_activation activation) {
@@ -149,7 +190,8 @@ void check_geometry(const Geometry& g) {
            "; expected 1 or more");
 }
 
-void check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g) {
+void check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const Geometry& g) {
   TF_CHECK(x.ndim() == 4, TINYFIN_ERROR_SHAPE, "received input of shape ", to_string(x.shape()),
            "; expected four dimensions (N, C, H, W)");
   TF_CHECK(weight.ndim() == 4, TINYFIN_ERROR_SHAPE, "received weight of shape ",
@@ -166,17 +208,30 @@ void check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
            ",): one per output channel");
 }
 
-Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& bias, const Geometry& g,
-                tf_activation activation) {
-  check_geometry(g);
-  const auto [promoted, other] = promote(input, kernel);
-  const Tensor x = as_float(promoted), weight = as_float(other);
-  check_shapes(x, weight, bias, g);
-  const Tensor b = bias.defined() ? cast_to(bias, x.dtype()) : bias;
-  // Only relu costs nothing in the kernel's stores; the others are passes of their own anyway.
-  const bool fused = activation == TINYFIN_ACTIVATION_RELU;
-  const Tensor y = forward(x, weight, b, g, fused ? activation : TINYFIN_ACTIVATION_NONE);
-  return fused ? y : activate(y, activation);
+// What a convolution takes, checked and of one float dtype.
+struct Operands {
+  Tensor x, weight, bias;
+
+  Operands(const Tensor& input, const Tensor& kernel, const Tensor& shift, const Geometry& g) {
+    check_geometry(g);
+    const auto [promoted, other] = promote(input, kernel);
+    x = as_float(promoted);
+    weight = as_float(other);
+    check_shapes(x, weight, shift, g);
+    bias = shift.defined() ? cast_to(shift, x.dtype()) : shift;
+  }
+};
+
+// Only relu costs nothing in the kernel's stores; the others are passes of their own anyway.
+bool in_kernel(tf_activation activation) {
+  return activation == TINYFIN_ACTIVATION_NONE || activation == TINYFIN_ACTIVATION_RELU;
+}
+
+Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& shift,
+                const Geometry& g, tf_activation activation) {
+  const Operands in(input, kernel, shift, g);
+  if (in_kernel(activation)) return forward(in.x, in.weight, in.bias, g, activation);
+  return activate(forward(in.x, in.weight, in.bias, g, TINYFIN_ACTIVATION_NONE), activation);
 }
 
 }  // namespace
@@ -207,6 +262,35 @@ Tensor conv2d_padded(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   TF_CHECK(padding.size() == 4, TINYFIN_ERROR_ARGUMENT, "received ", padding.size(),
            " values of padding; expected 4: top, left, bottom, right");
   return convolve(x, weight, bias, Geometry(stride, padding, dilation, groups), activation);
+}
+
+//@op conv2d_max_pool(Tensor x, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2]
+//@     dilation, int groups, activation activation, int[2] pool_size) -> Tensor
+//@ since: 0.1
+//@ grad: yes
+//@ python: private
+//@ doc: max_pool2d(conv2d(…), pool_size) in one pass, with the same bits: what the pooling leaves
+//@   of the convolution's result is all that goes to memory.
+//@   Shapes and errors as of these two.
+Tensor conv2d_max_pool(const Tensor& input, const Tensor& kernel, const Tensor& shift, Pair stride,
+                       Pair padding, Pair dilation, int64_t groups, tf_activation activation,
+                       Pair pool_size) {
+  const int64_t sides[] = {padding[0], padding[1], padding[0], padding[1]};
+  const Geometry g(stride, sides, dilation, groups);
+  const Operands in(input, kernel, shift, g);
+  const int64_t height = output_size(in.x.size(2), in.weight.size(2), g, 0);
+  const int64_t width = output_size(in.x.size(3), in.weight.size(3), g, 1);
+  const bool fits = pool_size[0] >= 1 && pool_size[0] <= height && pool_size[1] >= 1 &&
+                    pool_size[1] <= width && height <= INT32_MAX / width;
+  if (!fits || !in_kernel(activation))
+    return max_pool2d(convolve(input, kernel, shift, g, activation), pool_size);
+  const Dims shape{in.x.size(0), in.weight.size(0), height / pool_size[0], width / pool_size[1]};
+  const Meta metas[] = {channels_last(shape, in.x, in.x.dtype()),
+                        channels_last(shape, in.x, DType::i32)};
+  Tensor out[2];
+  run_multi(conv2d_max_pool_p, {&in.x, &in.weight, &in.bias},
+            g.attrs(int64_t(activation), pool_size[0], pool_size[1]), metas, out);
+  return out[0];
 }
 
 }  // namespace tf

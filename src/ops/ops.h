@@ -64,6 +64,9 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = Tensor
 Tensor conv2d_padded(const Tensor& x, const Tensor& weight, const Tensor& bias, Pair stride,
                      IntList padding, Pair dilation, int64_t groups,
                      tf_activation activation = TINYFIN_ACTIVATION_NONE);
+Tensor conv2d_max_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Pair stride,
+                       Pair padding, Pair dilation, int64_t groups, tf_activation activation,
+                       Pair pool_size);
 
 // Copies (src/ops/copy.cpp)
 Tensor cast(const Tensor& x, DType dtype);

@@ -1,49 +1,25 @@
 // Pooling over images: maxima and means of windows. Results keep the order of the input's
 // strides.
 // SPDX-License-Identifier: MIT
-#include "ops/op.h"
+#include "ops/pool.h"
+
 #include "ops/ops.h"
 
 namespace tf {
 namespace {
-
-// One pooling's numbers, in the order of the attributes.
-struct Windows {
-  int64_t kernel[2], stride[2], pad[2];
-
-  explicit Windows(const Attrs& a) {
-    for (int k = 0; k < 2; ++k) {
-      kernel[k] = a.i(k);
-      stride[k] = a.i(2 + k);
-      pad[k] = a.i(4 + k);
-    }
-  }
-  Windows(const Pair& k, const Pair& s, const Pair& p)
-      : kernel{k[0], k[1]}, stride{s[0], s[1]}, pad{p[0], p[1]} {}
-
-  template <class... More>
-  Attrs attrs(More... more) const {
-    return Attrs(kernel[0], kernel[1], stride[0], stride[1], pad[0], pad[1], more...);
-  }
-  int64_t out(int64_t size, int side) const {
-    return (size + 2 * pad[side] - kernel[side]) / stride[side] + 1;
-  }
-};
 
 Meta in_order_of(const Dims& shape, const Tensor& like, DType dtype) {
   checked_numel(shape);
   return {shape, strides_in_order_of(shape, like.shape(), like.strides()), dtype, &like.device()};
 }
 
-// The two linear maps between an image and its pooled form that the indices of maxima describe:
-// each is the other's transpose.
-Tensor scatter_windows(const Tensor& grad, const Tensor& indices, const Windows& w, int64_t height,
-                       int64_t width);
-Tensor gather_windows(const Tensor& x, const Tensor& indices, const Windows& w);
+// The two linear maps between an image and its pooled form that the indices of maxima describe
+// are each other's transpose: this one and scatter_windows().
+Tensor gather_windows(const Tensor& x, const Tensor& indices, const PoolWindows& w);
 
 void max_pool2d_vjp(Vjp& v) {
   const Dims& x = v.in_shape(0);
-  v.set(0, scatter_windows(v.grad(), v.out(1), Windows(v.attrs()), x[2], x[3]));
+  v.set(0, scatter_windows(v.grad(), v.out(1), PoolWindows(v.attrs()), x[2], x[3]));
 }
 // x (N, C, H, W); out: the maxima (N, C, OH, OW), and int32 h * W + w of where each lies. The
 // last NaN of a window counts as its maximum, else the first of equals.
@@ -54,7 +30,7 @@ const Primitive max_pool2d_p{
      .save_out = bits({1}),
      .n_out = 2}};
 
-void scatter_vjp(Vjp& v) { v.set(0, gather_windows(v.grad(), v.in(1), Windows(v.attrs()))); }
+void scatter_vjp(Vjp& v) { v.set(0, gather_windows(v.grad(), v.in(1), PoolWindows(v.attrs()))); }
 // grad and indices (N, C, OH, OW); out (N, C, height, width): every grad added where its index
 // points.
 const Primitive scatter_p{
@@ -66,7 +42,7 @@ const Primitive scatter_p{
 
 void gather_vjp(Vjp& v) {
   const Dims& x = v.in_shape(0);
-  v.set(0, scatter_windows(v.grad(), v.in(1), Windows(v.attrs()), x[2], x[3]));
+  v.set(0, scatter_windows(v.grad(), v.in(1), PoolWindows(v.attrs()), x[2], x[3]));
 }
 // x (N, C, H, W), indices (N, C, OH, OW); out like indices: x where each points.
 const Primitive gather_p{
@@ -76,23 +52,17 @@ const Primitive gather_p{
      .vjp = gather_vjp,
      .save_in = bits({1})}};
 
-Tensor scatter_windows(const Tensor& grad, const Tensor& indices, const Windows& w, int64_t height,
-                       int64_t width) {
-  return run(scatter_p, {&grad, &indices}, w.attrs(height, width),
-             in_order_of({grad.size(0), grad.size(1), height, width}, indices, grad.dtype()));
-}
-
-Tensor gather_windows(const Tensor& x, const Tensor& indices, const Windows& w) {
+Tensor gather_windows(const Tensor& x, const Tensor& indices, const PoolWindows& w) {
   return run(gather_p, {&x, &indices}, w.attrs(), meta_like(indices, x.dtype()));
 }
 
-Tensor mean_of_windows(const Tensor& x, const Windows& w, bool count_pad);
-Tensor spread_over_windows(const Tensor& grad, const Windows& w, bool count_pad, int64_t height,
+Tensor mean_of_windows(const Tensor& x, const PoolWindows& w, bool count_pad);
+Tensor spread_over_windows(const Tensor& grad, const PoolWindows& w, bool count_pad, int64_t height,
                            int64_t width);
 
 void avg_pool2d_vjp(Vjp& v) {
   const Dims& x = v.in_shape(0);
-  v.set(0, spread_over_windows(v.grad(), Windows(v.attrs()), v.i(6) != 0, x[2], x[3]));
+  v.set(0, spread_over_windows(v.grad(), PoolWindows(v.attrs()), v.i(6) != 0, x[2], x[3]));
 }
 // x (N, C, H, W); out (N, C, OH, OW). count_pad: padding counts as elements of value 0.
 const Primitive avg_pool2d_p{
@@ -101,7 +71,9 @@ const Primitive avg_pool2d_p{
                   "int pad_w, int count_pad",
      .vjp = avg_pool2d_vjp}};
 
-void avg_grad_vjp(Vjp& v) { v.set(0, mean_of_windows(v.grad(), Windows(v.attrs()), v.i(6) != 0)); }
+void avg_grad_vjp(Vjp& v) {
+  v.set(0, mean_of_windows(v.grad(), PoolWindows(v.attrs()), v.i(6) != 0));
+}
 // grad (N, C, OH, OW); out (N, C, height, width).
 const Primitive avg_grad_p{
     {.name = "avg_pool2d_grad",
@@ -109,18 +81,18 @@ const Primitive avg_grad_p{
                   "int pad_w, int count_pad, int height, int width",
      .vjp = avg_grad_vjp}};
 
-Tensor mean_of_windows(const Tensor& x, const Windows& w, bool count_pad) {
+Tensor mean_of_windows(const Tensor& x, const PoolWindows& w, bool count_pad) {
   const Dims shape{x.size(0), x.size(1), w.out(x.size(2), 0), w.out(x.size(3), 1)};
   return run(avg_pool2d_p, {&x}, w.attrs(count_pad), in_order_of(shape, x, x.dtype()));
 }
 
-Tensor spread_over_windows(const Tensor& grad, const Windows& w, bool count_pad, int64_t height,
+Tensor spread_over_windows(const Tensor& grad, const PoolWindows& w, bool count_pad, int64_t height,
                            int64_t width) {
   return run(avg_grad_p, {&grad}, w.attrs(count_pad, height, width),
              in_order_of({grad.size(0), grad.size(1), height, width}, grad, grad.dtype()));
 }
 
-// Windows of these sizes: far from overflow.
+// PoolWindows of these sizes: far from overflow.
 constexpr int64_t kMost = 1 << 30;
 
 void check_images(const Tensor& x) {
@@ -128,7 +100,7 @@ void check_images(const Tensor& x) {
            "; expected four dimensions (N, C, H, W)");
 }
 
-Windows windows_of(const Tensor& x, const Pair& kernel, OptIntList stride, const Pair& pad) {
+PoolWindows windows_of(const Tensor& x, const Pair& kernel, OptIntList stride, const Pair& pad) {
   check_images(x);
   Pair step = kernel;
   if (stride) {
@@ -163,6 +135,20 @@ void check_divisible(const Tensor& x, const Pair& kernel) {
 
 }  // namespace
 
+Tensor scatter_windows(const Tensor& grad, const Tensor& indices, const PoolWindows& w,
+                       int64_t height, int64_t width) {
+  return run(scatter_p, {&grad, &indices}, w.attrs(height, width),
+             in_order_of({grad.size(0), grad.size(1), height, width}, indices, grad.dtype()));
+}
+
+std::pair<Tensor, Tensor> max_of_windows(const Tensor& x, const PoolWindows& w) {
+  const Dims shape{x.size(0), x.size(1), w.out(x.size(2), 0), w.out(x.size(3), 1)};
+  const Meta metas[] = {in_order_of(shape, x, x.dtype()), in_order_of(shape, x, DType::i32)};
+  Tensor out[2];
+  run_multi(max_pool2d_p, {&x}, w.attrs(), metas, out);
+  return {std::move(out[0]), std::move(out[1])};
+}
+
 //@op max_pool2d(Tensor x, int[2] kernel_size, int[]? stride=None, int[2] padding=0) -> Tensor
 //@ since: 0.1
 //@ grad: yes
@@ -173,15 +159,11 @@ void check_divisible(const Tensor& x, const Pair& kernel) {
 //@   Errors: argument for padding above half of the kernel; shape for a kernel that does not fit.
 Tensor max_pool2d(const Tensor& input, Pair kernel_size, OptIntList stride, Pair padding) {
   const Tensor x = as_float(input);
-  const Windows w = windows_of(x, kernel_size, stride, padding);
+  const PoolWindows w = windows_of(x, kernel_size, stride, padding);
   TF_CHECK(x.size(3) == 0 || x.size(2) <= INT32_MAX / x.size(3), TINYFIN_ERROR_SHAPE,
            "received input of shape ", to_string(x.shape()),
            "; expected images of fewer than 2^31 pixels");
-  const Dims shape{x.size(0), x.size(1), w.out(x.size(2), 0), w.out(x.size(3), 1)};
-  const Meta metas[] = {in_order_of(shape, x, x.dtype()), in_order_of(shape, x, DType::i32)};
-  Tensor out[2];
-  run_multi(max_pool2d_p, {&x}, w.attrs(), metas, out);
-  return out[0];
+  return max_of_windows(x, w).first;
 }
 
 //@op avg_pool2d(Tensor x, int[2] kernel_size, int[]? stride=None, int[2] padding=0, bool

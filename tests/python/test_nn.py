@@ -4,6 +4,7 @@
 import copy
 import io
 import pickle
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -215,6 +216,24 @@ def test_sequential():
     assert nn.MLP(6, [4, 3], 2)(x).shape == (5, 2)
     with pytest.raises(TypeError, match=r"\[add_module\] received int"):
         nn.Sequential(nn.ReLU(), 3)
+
+
+@pytest.mark.parametrize("tail", [(nn.ReLU(), nn.MaxPool2d(2)), (nn.MaxPool2d((3, 2)), nn.ReLU()),
+                                  (nn.ReLU(), nn.MaxPool2d(3, 2, 1)), (nn.Tanh(), nn.MaxPool2d(2)),
+                                  (nn.ReLU(), nn.Flatten(), nn.Linear(360, 3), nn.ReLU())])  # fmt: skip
+def test_sequential_runs_several_layers_in_one_pass_with_the_same_bits(tail):
+    network = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), *tail)
+    image = np.random.default_rng(3).normal(size=(2, 2, 9, 8)).astype("float32")
+    results = []
+    for run in (network, lambda x: reduce(lambda y, layer: layer(y), network, x)):
+        x = Tensor(image, requires_grad=True)
+        network.zero_grad()
+        y = run(x)
+        (y * y).sum().backward()
+        grads = [p.grad.to_numpy() for p in network.parameters()]
+        results.append([y.to_numpy(), x.grad.to_numpy(), *grads])
+    for a, b in zip(*results):
+        assert np.array_equal(a, b)
 
 
 def test_a_subclass_of_a_layer_keeps_its_forward():

@@ -32,6 +32,13 @@ def large(rng: np.random.Generator) -> list[Sample]:
         Sample("matmul", (n(6, 70, 90), n(6, 90, 50)), name="batched"),
         Sample("linear", (n(64, 784), n(128, 784), n(128))),
         Sample("conv2d", (n(4, 8, 20, 20), n(16, 8, 3, 3), n(16)), {"padding": (1, 1)}),
+        Sample("conv2d", (n(9, 40, 15, 16), n(70, 40, 3, 3)), {"stride": (2, 1)}, name="strided"),
+        Sample("conv2d", (n(40, 32, 4, 4), n(128, 32, 3, 3)), {"padding": (1, 1)}, name="small"),
+        Sample("conv2d", (n(8, 40, 20, 20), n(40, 1, 3, 3)), {"groups": 40}, name="depthwise"),
+        Sample("conv2d", (n(3, 3, 40, 40), n(16, 3, 7, 7)), {"stride": (2, 2)}, name="thin"),
+        Sample("conv2d_max_pool", (n(6, 8, 20, 20), n(16, 8, 3, 3), n(16)),
+               {"stride": 1, "padding": 1, "dilation": 1, "groups": 1, "activation": "relu",
+                "pool_size": 2}),  # fmt: skip
         Sample("max_pool2d", (n(4, 16, 32, 32), (2, 2))),
         Sample("avg_pool2d", (n(4, 16, 32, 32), (2, 2))),
         Sample("layer_norm", (n(500, 300), (300,), n(300), n(300))),

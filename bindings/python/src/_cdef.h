@@ -289,6 +289,7 @@ tf_status tf_clamp_max(const tf_tensor *x, double max, tf_tensor **out);
 tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *x, double min, double max, tf_tensor **out);
 tf_status tf_conv2d(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, const int64_t *stride, const int64_t *padding, const int64_t *dilation, int64_t groups, tf_activation activation, tf_tensor **out);
 tf_status tf_conv2d_padded(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, const int64_t *stride, const int64_t *padding, int64_t n_padding, const int64_t *dilation, int64_t groups, tf_activation activation, tf_tensor **out);
+tf_status tf_conv2d_max_pool(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, const int64_t *stride, const int64_t *padding, const int64_t *dilation, int64_t groups, tf_activation activation, const int64_t *pool_size, tf_tensor **out);
 tf_status tf_cast(const tf_tensor *x, tf_dtype dtype, tf_tensor **out);
 tf_status tf_clone(const tf_tensor *x, tf_tensor **out);
 tf_status tf_contiguous(const tf_tensor *x, tf_tensor **out);
@@ -474,6 +475,10 @@ tf_tensor *tfpy_conv2d(const tf_tensor *x, const tf_tensor *weight, const tf_ten
 tf_tensor *tfpy_conv2d_padded(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
                               const int64_t *stride, const int64_t *padding, int64_t n_padding,
                               const int64_t *dilation, int64_t groups, tf_activation activation);
+tf_tensor *tfpy_conv2d_max_pool(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
+                                const int64_t *stride, const int64_t *padding,
+                                const int64_t *dilation, int64_t groups, tf_activation activation,
+                                const int64_t *pool_size);
 tf_tensor *tfpy_cast(const tf_tensor *x, tf_dtype dtype);
 tf_tensor *tfpy_clone(const tf_tensor *x);
 tf_tensor *tfpy_contiguous(const tf_tensor *x);

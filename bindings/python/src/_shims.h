@@ -272,6 +272,16 @@ static tf_tensor *tfpy_conv2d_padded(const tf_tensor *x, const tf_tensor *weight
   return out;
 }
 
+static tf_tensor *tfpy_conv2d_max_pool(const tf_tensor *x, const tf_tensor *weight,
+                                       const tf_tensor *bias, const int64_t *stride,
+                                       const int64_t *padding, const int64_t *dilation,
+                                       int64_t groups, tf_activation activation,
+                                       const int64_t *pool_size) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_conv2d_max_pool(x, weight, bias, stride, padding, dilation, groups, activation, pool_size, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_cast(const tf_tensor *x, tf_dtype dtype) {
   tf_tensor *out = NULL;
   tfpy_note(tf_cast(x, dtype, &out));

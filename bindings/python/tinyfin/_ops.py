@@ -94,6 +94,7 @@ lib_clamp_max = lib.tfpy_clamp_max
 lib_clamp_backward = lib.tfpy_clamp_backward
 lib_conv2d = lib.tfpy_conv2d
 lib_conv2d_padded = lib.tfpy_conv2d_padded
+lib_conv2d_max_pool = lib.tfpy_conv2d_max_pool
 lib_cast = lib.tfpy_cast
 lib_clone = lib.tfpy_clone
 lib_contiguous = lib.tfpy_contiguous
@@ -965,6 +966,48 @@ def _conv2d_padded(
         h = lib_conv2d_padded(
             x._h, weight._h, NULL if bias is None else bias._h, stride, padding, len(padding),
             dilation, groups, activation
+        )
+    if h:
+        t = new(Tensor)
+        t._h = h
+        return t
+    raise_last()
+
+
+def _conv2d_max_pool(
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    activation: str | None,
+    pool_size: Ints,
+) -> Tensor:
+    """max_pool2d(conv2d(…), pool_size) in one pass, with the same bits: what the pooling leaves
+    of the convolution's result is all that goes to memory.
+
+    Shapes and errors as of these two.
+    """
+    stride = pair(stride, "stride", "conv2d_max_pool")
+    padding = pair(padding, "padding", "conv2d_max_pool")
+    dilation = pair(dilation, "dilation", "conv2d_max_pool")
+    activation = activation_number(activation, "conv2d_max_pool")
+    pool_size = pair(pool_size, "pool_size", "conv2d_max_pool")
+    try:
+        h = lib_conv2d_max_pool(
+            x._h, weight._h, NULL if bias is None else bias._h, stride, padding, dilation,
+            groups, activation, pool_size
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "conv2d_max_pool")
+        weight = tensor(weight, "weight", "conv2d_max_pool")
+        bias = None if bias is None else tensor(bias, "bias", "conv2d_max_pool")
+        groups = integer(groups, "groups", "conv2d_max_pool")
+        h = lib_conv2d_max_pool(
+            x._h, weight._h, NULL if bias is None else bias._h, stride, padding, dilation,
+            groups, activation, pool_size
         )
     if h:
         t = new(Tensor)

@@ -50,6 +50,24 @@ static inline int64_t rows_read(const Window& w, int64_t out_rows) {
 // Work below which another tile does not pay, in multiply-adds.
 constexpr int64_t kTileWork = 200'000;
 
+// work(begin, end, memory) for [0, units) in pieces of `grain`, with `bytes` of memory in each.
+template <class Work>
+static tf_status parallel_with_memory(int64_t units, int64_t grain, size_t bytes,
+                                      const Work& work) {
+  bool starved = false;
+  const tf_status status = parallel_range(units, grain, [&](int64_t begin, int64_t end) {
+    void* const memory = host->host_alloc(bytes);
+    if (!memory) {
+      __atomic_store_n(&starved, true, __ATOMIC_RELAXED);
+      return;
+    }
+    work(begin, end, memory);
+    host->host_free(memory, bytes);
+  });
+  return starved ? error(TINYFIN_ERROR_MEMORY, "out of host memory for a part of the image")
+                 : status;
+}
+
 // `count` pixels of `channels` to places `apart` elements from each other.
 template <class T>
 static inline void copy_channels(T* to, int64_t apart, const T* from, int64_t pixel,
@@ -105,6 +123,13 @@ struct Patches {
   int64_t band, bands;       // output rows per unit, units per image
   int64_t run, units;        // pixels per unit where flat; number of units
   int64_t scratch;           // elements that a unit needs; 0: A lies in the image itself
+
+  // Elements that `rows` output rows need.
+  int64_t scratch_of(int64_t rows) const {
+    if (mode == kDirect) return 0;
+    if (mode == kPatchRows) return rows * row;
+    return rows_read(w, rows) * scratch_width * channels;
+  }
 };
 
 // Bands have at most this many bytes of scratch (where a single row has not more).
@@ -165,17 +190,14 @@ static inline Patches plan(const Image& x, const Window& w, int64_t channels, in
     p.scratch = p.mode == Patches::kDirect ? 0 : p.run * p.k;
     return p;
   }
-  const auto scratch = [&](int64_t rows) {
-    return p.mode == Patches::kDirect ? 0 : rows_read(w, rows) * p.scratch_width * channels;
-  };
   // As many rows as fit; few images are cut until there are enough bands for some threads.
-  while (p.band > 1 && size * scratch(p.band) > kBandBytes) p.band = (p.band + 1) / 2;
+  while (p.band > 1 && size * p.scratch_of(p.band) > kBandBytes) p.band = (p.band + 1) / 2;
   while (p.band > 1 && x.count * ceil_div(w.out_h, p.band) < 8 &&
          p.band * w.out_w * work > kTileWork)
     p.band = (p.band + 1) / 2;
   p.bands = ceil_div(w.out_h, p.band);
   p.units = x.count * p.bands;
-  p.scratch = scratch(p.band);
+  p.scratch = p.scratch_of(p.band);
   return p;
 }
 
@@ -184,24 +206,8 @@ static inline const T* image_row(const Image& x, const T* image, int64_t row) {
   return row >= 0 && row < x.height ? image + row * x.stride_h : nullptr;
 }
 
-// The band of `rows` output rows from oh0 of image n; channels from c0 on. Answers A's first
-// element: in the image, or in `scratch` after copying there.
-template <class T>
-static inline const T* load_band(const Patches& p, int64_t n, int64_t c0, int64_t oh0, int64_t rows,
-                                 T* scratch) {
-  const Image& x = p.x;
-  const Window& w = p.w;
-  const T* image = static_cast<const T*>(x.data) + n * x.stride_n + c0 * x.stride_c;
-  const int64_t first = oh0 * w.stride_h - w.top;
-  if (p.mode == Patches::kDirect) return image + first * x.stride_h;
-  const int64_t width = p.scratch_width * p.channels, count = rows_read(w, rows);
-  for (int64_t r = 0; r < count; ++r)
-    copy_pixels(scratch + r * width, p.channels, x, p.channels, image_row(x, image, first + r),
-                -w.left, 1, p.scratch_width);
-  return scratch;
-}
-
-// The same for output pixels begin … end - 1 of the batch.
+// Output pixels begin … end - 1 of the batch, where A is flat; channels from c0 on. Answers A's
+// first element: in the image, or in `scratch` after copying there.
 template <class T>
 static inline const T* load_run(const Patches& p, int64_t c0, int64_t begin, int64_t end,
                                 T* scratch) {
@@ -224,6 +230,31 @@ static inline const T* load_run(const Patches& p, int64_t c0, int64_t begin, int
     done += m;
   }
   return scratch;
+}
+
+// The same for `rows` output rows from oh0 of image n, where A is not flat.
+template <class T>
+static inline const T* load_rows(const Patches& p, int64_t n, int64_t c0, int64_t oh0, int64_t rows,
+                                 T* scratch) {
+  const Image& x = p.x;
+  const Window& w = p.w;
+  const T* image = static_cast<const T*>(x.data) + n * x.stride_n + c0 * x.stride_c;
+  const int64_t first = oh0 * w.stride_h - w.top;
+  if (p.mode == Patches::kDirect) return image + first * x.stride_h;
+  const int64_t width = p.scratch_width * p.channels, count = rows_read(w, rows);
+  for (int64_t r = 0; r < count; ++r)
+    copy_pixels(scratch + r * width, p.channels, x, p.channels, image_row(x, image, first + r),
+                -w.left, 1, p.scratch_width);
+  return scratch;
+}
+
+// Output rows oh0 … oh0 + rows - 1 of image n, whatever the plan.
+template <class T>
+static inline const T* load_band(const Patches& p, int64_t n, int64_t c0, int64_t oh0, int64_t rows,
+                                 T* scratch) {
+  if (!p.flat) return load_rows(p, n, c0, oh0, rows, scratch);
+  const int64_t first = (n * p.w.out_h + oh0) * p.w.out_w;
+  return load_run(p, c0, first, first + rows * p.w.out_w, scratch);
 }
 
 }  // namespace

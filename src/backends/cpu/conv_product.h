@@ -151,17 +151,8 @@ static tf_status convolve(const Patches& p, const T* weights, const Result& y, i
   const int64_t group = ceil_div(y.out_channels, kPanelWidth<T>) * p.reduce * p.k * kPanelWidth<T>;
   const int64_t unit = p.flat ? p.run : p.band * p.w.out_w;
   const int64_t grain = 1 + kTileWork / (unit * p.reduce * p.k * y.pixel + 1);
-  const size_t scratch_bytes = size_t(p.scratch) * sizeof(T);
-  bool starved = false;
-  const tf_status status = parallel_range(p.units, grain, [&](int64_t begin, int64_t end) {
-    T* scratch = nullptr;
-    if (p.scratch) {
-      scratch = static_cast<T*>(host->host_alloc(scratch_bytes));
-      if (!scratch) {
-        __atomic_store_n(&starved, true, __ATOMIC_RELAXED);
-        return;
-      }
-    }
+  const auto work = [&](int64_t begin, int64_t end, void* memory) {
+    T* const scratch = static_cast<T*>(memory);
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / p.bands, oh = u % p.bands * p.band;
       const int64_t first = p.flat ? u * p.run : (n * p.w.out_h + oh) * p.w.out_w;
@@ -176,15 +167,13 @@ static tf_status convolve(const Patches& p, const T* weights, const Result& y, i
           multiply(p, y, a, 1, last - first, 0, b, bias, c);
         } else {
           const int64_t rows = smaller(p.band, p.w.out_h - oh);
-          const T* a = load_band(p, n, g * p.channels, oh, rows, scratch);
+          const T* a = load_rows(p, n, g * p.channels, oh, rows, scratch);
           multiply(p, y, a, rows, p.w.out_w, p.row, b, bias, c);
         }
       }
     }
-    if (scratch) host->host_free(scratch, scratch_bytes);
-  });
-  if (starved) return error(TINYFIN_ERROR_MEMORY, "out of host memory for a part of the image");
-  return status;
+  };
+  return parallel_with_memory(p.units, grain, size_t(p.scratch) * sizeof(T), work);
 }
 
 }  // namespace

@@ -69,39 +69,61 @@ struct PixelRow {
   int64_t pixel, channel;
 };
 
+// Windows of 2 × 2 that lie wholly in the image: the usual ones, and short enough that loops over
+// them cost more than what they do.
+static inline bool twos(const Windows& w) {
+  return w.kernel_h == 2 && w.kernel_w == 2 && w.pad_h == 0 && w.pad_w == 0;
+}
+
 // Maxima of one row of windows over image rows `rows`, and h * width + w of where each lies. The
 // last NaN of a window counts as its maximum, else the first of equals.
 //   x: the first of these rows in memory, `row` elements from each to the next.
-template <bool kDense, class T>
-static void max_of_windows(const Windows& w, const Cover& rows, int64_t width, int64_t channels,
-                           const PixelRow<const T>& x, int64_t row, int64_t windows,
-                           const PixelRow<T>& out, const PixelRow<int32_t>& index) {
+template <bool kDense, bool kTwos, class T>
+static void max_of_each(const Windows& w, const Cover& rows, int64_t width, int64_t channels,
+                        const PixelRow<const T>& x, int64_t row, int64_t windows,
+                        const PixelRow<T>& out, const PixelRow<int32_t>& index) {
   using V = Vec<T>;
   using I = IntOf<T>;
   constexpr int64_t kW = V::kWidth;
+  const int64_t height = kTwos ? 2 : rows.last - rows.first;
   for (int64_t ow = 0; ow < windows; ++ow) {
-    const Cover columns = covered(ow, w.kernel_w, w.stride_w, w.pad_w, width);
+    const Cover columns = kTwos ? Cover{ow * w.stride_w, ow * w.stride_w + 2}
+                                : covered(ow, w.kernel_w, w.stride_w, w.pad_w, width);
     const int64_t first = rows.first * width + columns.first;
+    const int64_t length = kTwos ? 2 : columns.last - columns.first;
     const T* corner = x.data + columns.first * x.pixel;
     for (int64_t ch = 0; ch < channels; ch += kW) {
       const int64_t m = channels - ch < kW ? channels - ch : kW;
-      V best(-T(INFINITY));
-      Vec<I> where{I(first)};
       const T* line = corner + ch * x.channel;
-      for (int64_t h = 0; h < rows.last - rows.first; ++h, line += row) {
-        const T* p = line;
-        for (int64_t v = 0; v < columns.last - columns.first; ++v, p += x.pixel) {
-          const V value = load_channels<kDense>(p, x.channel, m);
-          const Vec<I> wins = (value > best) | (value != value);
-          best = select(wins, value, best);
-          where = select(wins, Vec<I>(I(first + h * width + v)), where);
-        }
+      V best = load_channels<kDense>(line, x.channel, m);
+      Vec<I> where{I(first)};
+      const auto compare = [&](int64_t h, int64_t v) TF_ALWAYS_INLINE {
+        const V value = load_channels<kDense>(line + h * row + v * x.pixel, x.channel, m);
+        const Vec<I> wins = (value > best) | (value != value);
+        best = select(wins, value, best);
+        where = select(wins, Vec<I>(I(first + h * width + v)), where);
+      };
+      if constexpr (kTwos) {
+        compare(0, 1);
+        compare(1, 0);
+        compare(1, 1);
+      } else {
+        for (int64_t h = 0; h < height; ++h)
+          for (int64_t v = h == 0; v < length; ++v) compare(h, v);
       }
       store_channels<kDense>(out.data + ow * out.pixel + ch * out.channel, out.channel, best, m);
       store_index<kDense>(index.data + ow * index.pixel + ch * index.channel, index.channel, where,
                           m);
     }
   }
+}
+
+template <bool kDense, class T>
+static void max_of_windows(const Windows& w, const Cover& rows, int64_t width, int64_t channels,
+                           const PixelRow<const T>& x, int64_t row, int64_t windows,
+                           const PixelRow<T>& out, const PixelRow<int32_t>& index) {
+  const auto run = twos(w) ? max_of_each<kDense, true, T> : max_of_each<kDense, false, T>;
+  run(w, rows, width, channels, x, row, windows, out, index);
 }
 
 }  // namespace

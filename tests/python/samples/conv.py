@@ -40,6 +40,13 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, acti
     return padded(x, weight, bias, stride, (h, w, h, w), dilation, groups, activation)
 
 
+def conv2d_max_pool(x, weight, bias, stride, padding, dilation, groups, activation, pool_size):
+    y = conv2d(x, weight, bias, stride, padding, dilation, groups, activation)
+    (ph, pw), (h, w) = pair(pool_size), y.shape[2:]
+    y = y[:, :, : h // ph * ph, : w // pw * pw]
+    return y.reshape(*y.shape[:2], h // ph, ph, w // pw, pw).max(axis=(3, 5))
+
+
 def samples(rng):
     found = []
 
@@ -69,6 +76,14 @@ def samples(rng):
     add("one_pixel", (3, 4, 3, 3), 5, 3)
     add("no_images", (0, 2, 4, 4), 3, 3)
     add("wide", (1, 20, 4, 3), 37, 3, padding=1)
+    add("blocks_of_channels", (3, 31, 3, 5), 5, (3, 2), stride=(2, 1), padding=1)
+    add("patch_rows", (2, 5, 4, 3), 97, (2, 3), padding=(0, 1))
+    add("stride_over_kernel", (2, 9, 7, 8), 4, (1, 2), stride=3)
+    add("stride_groups", (1, 6, 6, 7), 4, 3, groups=2, stride=2, padding=1)
+    add("one_channel", (2, 1, 6, 9), 18, (3, 5), padding=(1, 2))
+    add("depthwise_row", (2, 19, 5, 14), 19, 3, groups=19, padding=1)
+    add("depthwise_steps", (2, 18, 7, 6), 18, (3, 4), groups=18, stride=(2, 3), padding=(1, 2))
+    add("depthwise_dilated", (1, 3, 8, 9), 3, (2, 6), groups=3, dilation=(3, 1), padding=(2, 3))
     add(
         "sides",
         (1, 2, 4, 5),
@@ -81,4 +96,15 @@ def samples(rng):
         dilation=1,
         groups=1,
     )
+    for name, x, out, kernel, more in (
+        ("relu", (2, 3, 6, 7), 5, 3, {"activation": "relu"}),
+        ("plain", (1, 20, 9, 8), 18, 3, {"stride": (2, 1), "pool_size": (2, 3)}),
+        ("groups", (2, 4, 5, 6), 6, 1, {"groups": 2, "padding": 0}),
+        ("depthwise", (1, 4, 5, 6), 4, 3, {"groups": 4, "activation": "relu"}),
+        ("dilated", (1, 2, 8, 8), 3, 3, {"dilation": (1, 2), "padding": (1, 0)}),
+        ("silu", (1, 2, 4, 4), 3, 3, {"activation": "silu"}),
+    ):
+        settings = {"stride": 1, "padding": 1, "dilation": 1, "groups": 1, "activation": None,
+                    "pool_size": 2, **more}  # fmt: skip
+        add(name, x, out, kernel, op="conv2d_max_pool", reference=conv2d_max_pool, **settings)
     return found

@@ -3,6 +3,7 @@
 // register would stay mostly empty: each pixel of the output's gradient times the weights of all
 // taps at once, added to where those taps read.
 // SPDX-License-Identifier: MIT
+#include "backends/cpu/conv_depthwise.h"
 #include "backends/cpu/conv_product.h"
 
 namespace tf::cpu::TF_ISA {
@@ -14,37 +15,37 @@ template <class T, class Row>
 static tf_status for_out_channels(const Weights& w, int64_t groups, int64_t pitch, const Row& row) {
   const size_t bytes = size_t(w.taps() * pitch) * sizeof(T);
   const int64_t grain = 1 + 32768 / (w.taps() * pitch);
-  bool starved = false;
-  const tf_status status = parallel_range(groups * w.out, grain, [&](int64_t begin, int64_t end) {
-    T* const taps = static_cast<T*>(host->host_alloc(bytes));
-    if (!taps) {
-      __atomic_store_n(&starved, true, __ATOMIC_RELAXED);
-      return;
-    }
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t g = i / w.out, o = i % w.out;
-      const T* from = first_weight<T>(w, g) + o * w.stride_out;
-      for (int64_t h = 0; h < w.kernel_h; ++h)
-        pack(taps + h * w.kernel_w * pitch, pitch, from + h * w.stride_h, w.stride_w, w.stride_in,
-             w.kernel_w, w.in);
-      row(g, o, taps);
-    }
-    host->host_free(taps, bytes);
-  });
-  return starved ? error(TINYFIN_ERROR_MEMORY, "out of host memory for packed weights") : status;
+  return parallel_with_memory(
+      groups * w.out, grain, bytes, [&](int64_t begin, int64_t end, void* memory) {
+        T* const taps = static_cast<T*>(memory);
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t g = i / w.out, o = i % w.out;
+          const T* from = first_weight<T>(w, g) + o * w.stride_out;
+          for (int64_t h = 0; h < w.kernel_h; ++h)
+            pack(taps + h * w.kernel_w * pitch, pitch, from + h * w.stride_h, w.stride_w,
+                 w.stride_in, w.kernel_w, w.in);
+          row(g, o, taps);
+        }
+      });
 }
 
 // By convolution -------------------------------------------------------------------------------
 
-template <class T>
-static tf_status by_convolution(const tf_view& grad, const Weights& w, const Window& forward,
-                                int64_t groups, const tf_view& dx) {
-  constexpr int64_t kWidth = kPanelWidth<T>;
+// The convolution that the gradient is.
+static inline Window turned(const Window& forward, const Weights& w, const tf_view& dx) {
   Window window = forward;
   window.top = forward.dilation_h * (w.kernel_h - 1) - forward.top;
   window.left = forward.dilation_w * (w.kernel_w - 1) - forward.left;
   window.out_h = dx.shape[2];
   window.out_w = dx.shape[3];
+  return window;
+}
+
+template <class T>
+static tf_status by_convolution(const tf_view& grad, const Weights& w, const Window& forward,
+                                int64_t groups, const tf_view& dx) {
+  constexpr int64_t kWidth = kPanelWidth<T>;
+  const Window window = turned(forward, w, dx);
   const Patches p = plan<T>(image_of(grad), window, w.out, w.in, groups);
   const int64_t taps = w.taps(), panels = ceil_div(w.in, kWidth), panel = taps * w.out * kWidth;
   const size_t bytes = size_t(groups * panels * panel) * sizeof(T);
@@ -232,24 +233,18 @@ static tf_status by_scattering(const tf_view& grad, const Weights& w, const Wind
   const int64_t work = s.w.out_h * s.w.out_w * w.out * s.columns * groups / s.bands;
   const size_t scratch_bytes =
       size_t(kScatterPixels * (s.pitch + ceil_div(w.out, kW) * kW)) * sizeof(T);
-  bool starved = false;
   if (status == TINYFIN_OK)
-    status = parallel_range(
-        s.grad.count * s.bands, 1 + kTileWork / (work + 1), [&](int64_t begin, int64_t end) {
-          T* const scratch = static_cast<T*>(host->host_alloc(scratch_bytes));
-          if (!scratch) {
-            __atomic_store_n(&starved, true, __ATOMIC_RELAXED);
-            return;
-          }
+    status = parallel_with_memory(
+        s.grad.count * s.bands, 1 + kTileWork / (work + 1), scratch_bytes,
+        [&](int64_t begin, int64_t end, void* memory) {
           for (int64_t u = begin; u < end; ++u) {
             const int64_t n = u / s.bands, h0 = u % s.bands * s.band;
             T* image = static_cast<T*>(dx.data) + n * s.height * s.width * s.channels();
-            scatter_band(s, packed, n, h0, smaller(s.height, h0 + s.band), image, scratch);
+            scatter_band(s, packed, n, h0, smaller(s.height, h0 + s.band), image,
+                         static_cast<T*>(memory));
           }
-          host->host_free(scratch, scratch_bytes);
         });
   host->host_free(packed, bytes);
-  if (starved) return error(TINYFIN_ERROR_MEMORY, "out of host memory for a part of the image");
   return status;
 }
 
@@ -264,9 +259,14 @@ static tf_status grad_input_typed(const tf_kernel_call* c) {
   const int64_t groups = groups_of(c->attr);
   const Weights w = weights_of(c->in[1], groups);
   const Window window = window_of(c->attr, w.kernel_h, w.kernel_w, 0, 0);
+  const bool strided = window.stride_h > 1 || window.stride_w > 1;
+  if (is_depthwise(w, groups))
+    return strided ? depthwise_strided_grad(image_of(grad), w, window, dx.shape[2], dx.shape[3],
+                                            static_cast<T*>(dx.data))
+                   : depthwise<T>(image_of(grad), w, turned(window, w, dx), true,
+                                  {dx.data, 1, groups, nullptr, TINYFIN_ACTIVATION_NONE});
   const bool thin = w.in < Vec<T>::kWidth / 2 && w.taps() > 1;
-  if (window.stride_h > 1 || window.stride_w > 1 || thin)
-    return by_scattering<T>(grad, w, window, groups, dx);
+  if (strided || thin) return by_scattering<T>(grad, w, window, groups, dx);
   return by_convolution<T>(grad, w, window, groups, dx);
 }
 

@@ -6,7 +6,7 @@
 // while every tap goes over them. Chunks are dealt out to partial sums by shape alone, and these
 // are added up in order.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/conv.h"
+#include "backends/cpu/conv_depthwise.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -228,6 +228,8 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
   const int64_t groups = groups_of(c->attr), out = dw.shape[0] / groups;
   const Window w =
       window_of(c->attr, dw.shape[2], dw.shape[3], grad.shape[2], grad.shape[3]);
+  if (groups > 1 && dw.shape[1] == 1 && out == 1)
+    return depthwise_grad_weight(x, image_of(grad), w, result);
   const Chunks<T> p = plan_chunks<T>(w, x.count, dw.shape[1], out);
   const int64_t steps = p.steps();
   // A job is a few panels of one group and one share of the chunks.
@@ -241,16 +243,11 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
   const size_t bytes = size_t(partials * part) * sizeof(T);
   T* const sums = static_cast<T*>(host->host_alloc(bytes));
   if (!sums) return error(TINYFIN_ERROR_MEMORY, "out of host memory for partial sums");
-  bool starved = false;
-  tf_status status = parallel_for(partials * jobs, [&](int64_t job) {
+  const size_t scratch_bytes = size_t(p.elements() + p.grad_elements()) * sizeof(T);
+  const auto work_on = [&](int64_t job, int64_t, void* memory) {
     const int64_t partial = job / jobs, g = job % jobs / shares, p0 = job % shares * share;
     const int64_t p1 = smaller(p.panels, p0 + share);
-    const size_t scratch_bytes = size_t(p.elements() + p.grad_elements()) * sizeof(T);
-    T* const scratch = static_cast<T*>(host->host_alloc(scratch_bytes));
-    if (!scratch) {
-      __atomic_store_n(&starved, true, __ATOMIC_RELAXED);
-      return;
-    }
+    T* const scratch = static_cast<T*>(memory);
     T* const grad_scratch = scratch + p.elements();
     const int64_t begin = p.count * partial / partials, end = p.count * (partial + 1) / partials;
     for (int64_t u = begin; u < end; ++u) {
@@ -266,9 +263,9 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
                   sums + partial * part + (g * p.panels + panel) * steps * kWidth);
       }
     }
-    host->host_free(scratch, scratch_bytes);
-  });
-  if (status == TINYFIN_OK && !starved) {
+  };
+  tf_status status = parallel_with_memory(partials * jobs, 1, scratch_bytes, work_on);
+  if (status == TINYFIN_OK) {
     // From (panel, weight, output channel) to (output channel, weight).
     constexpr int64_t kPiece = 256;
     const int64_t pieces = ceil_div(steps, kPiece), vectors = ceil_div(out, kW);
@@ -285,7 +282,6 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
     });
   }
   host->host_free(sums, bytes);
-  if (starved) return error(TINYFIN_ERROR_MEMORY, "out of host memory for a part of the image");
   return status;
 }
 

@@ -55,6 +55,12 @@ static void clear_pixels(const PixelRow<T>& row, int64_t begin, int64_t end, int
     });
 }
 
+// A gradient may come in another order than the images (from a flatten behind the pooling).
+template <class T>
+TF_INLINE Vec<T> load_any(const T* from, int64_t stride, int64_t m) {
+  return stride == 1 ? load_channels<true>(from, 1, m) : load_channels<false>(from, stride, m);
+}
+
 // Maxima ---------------------------------------------------------------------------------------
 
 template <class T>
@@ -73,25 +79,33 @@ static tf_status max_pool2d_typed(const tf_kernel_call* c) {
 }
 
 // Row h of the image from the only windows that may cover it: all of it is written once.
-template <bool kDense, class T>
+template <bool kDense, bool kTwos, class T>
 static void spread_disjoint(const Windows& w, const PixelRow<const T>& grad,
                             const PixelRow<const int32_t>& index, int64_t windows, int64_t h,
                             int64_t width, int64_t channels, const PixelRow<T>& dx) {
   using I = IntOf<T>;
   int64_t done = 0;
   for (int64_t ow = 0; ow < windows; ++ow) {
-    const Cover columns = covered(ow, w.kernel_w, w.stride_w, w.pad_w, width);
+    const Cover columns = kTwos ? Cover{ow * w.stride_w, ow * w.stride_w + 2}
+                                : covered(ow, w.kernel_w, w.stride_w, w.pad_w, width);
     if (done < columns.first) clear_pixels<kDense>(dx, done, columns.first, channels);
     done = columns.last;
     for_channels<T>(channels, [&](int64_t ch, int64_t m) TF_ALWAYS_INLINE {
-      const Vec<T> value = load_channels<kDense>(grad.data + ow * grad.pixel + ch * grad.channel,
-                                                 grad.channel, m);
+      const Vec<T> value = load_any(grad.data + ow * grad.pixel + ch * grad.channel,
+                                    grad.channel, m);
       const Vec<I> where = load_index<T, kDense>(
           index.data + ow * index.pixel + ch * index.channel, index.channel, m);
-      for (int64_t v = columns.first; v < columns.last; ++v)
+      const auto spread = [&](int64_t v) TF_ALWAYS_INLINE {
         store_channels<kDense>(
             dx.data + v * dx.pixel + ch * dx.channel, dx.channel,
             select(where == Vec<I>(I(h * width + v)), value, Vec<T>(T(0))), m);
+      };
+      if constexpr (kTwos) {
+        spread(columns.first);
+        spread(columns.first + 1);
+      } else {
+        for (int64_t v = columns.first; v < columns.last; ++v) spread(v);
+      }
     });
   }
   clear_pixels<kDense>(dx, done, width, channels);
@@ -106,8 +120,8 @@ static void spread_overlapping(const Windows& w, const PixelRow<const T>& grad,
   for (int64_t ow = 0; ow < windows; ++ow) {
     const Cover columns = covered(ow, w.kernel_w, w.stride_w, w.pad_w, width);
     for_channels<T>(channels, [&](int64_t ch, int64_t m) TF_ALWAYS_INLINE {
-      const Vec<T> value = load_channels<kDense>(grad.data + ow * grad.pixel + ch * grad.channel,
-                                                 grad.channel, m);
+      const Vec<T> value = load_any(grad.data + ow * grad.pixel + ch * grad.channel,
+                                    grad.channel, m);
       const Vec<I> where = load_index<T, kDense>(
           index.data + ow * index.pixel + ch * index.channel, index.channel, m);
       for (int64_t v = columns.first; v < columns.last; ++v) {
@@ -126,15 +140,18 @@ static tf_status scatter_typed(const tf_kernel_call* c) {
   const Windows w = windows_of(c->attr);
   const int64_t channels = dx.shape[1], width = dx.shape[3], windows = grad.shape[3];
   return for_image_rows(
-      dx, w.kernel_w, dense(grad) && dense(index) && dense(dx),
+      dx, w.kernel_w, dense(index) && dense(dx),
       [&](auto is_dense, int64_t n, int64_t h) {
         constexpr bool kDense = is_dense.value;
         const PixelRow<T> row = row_of<T>(dx, n, h);
         const Cover rows = covering(h, w.kernel_h, w.stride_h, w.pad_h, grad.shape[2]);
-        if (w.disjoint() && rows.first < rows.last)
-          return spread_disjoint<kDense>(w, row_of<const T>(grad, n, rows.first),
-                                         row_of<const int32_t>(index, n, rows.first), windows, h,
-                                         width, channels, row);
+        if (w.disjoint() && rows.first < rows.last) {
+          const auto spread =
+              twos(w) ? spread_disjoint<kDense, true, T> : spread_disjoint<kDense, false, T>;
+          return spread(w, row_of<const T>(grad, n, rows.first),
+                        row_of<const int32_t>(index, n, rows.first), windows, h, width, channels,
+                        row);
+        }
         clear_pixels<kDense>(row, 0, width, channels);
         for (int64_t oh = rows.first; oh < rows.last; ++oh)
           spread_overlapping<kDense>(w, row_of<const T>(grad, n, oh),
@@ -204,7 +221,7 @@ static tf_status avg_grad_typed(const tf_kernel_call* c) {
   const bool count_pad = c->attr[6].i != 0;
   const int64_t channels = dx.shape[1], height = dx.shape[2], width = dx.shape[3];
   return for_image_rows(
-      dx, w.kernel_w, dense(grad) && dense(dx), [&](auto is_dense, int64_t n, int64_t h) {
+      dx, w.kernel_w, dense(dx), [&](auto is_dense, int64_t n, int64_t h) {
         constexpr bool kDense = is_dense.value;
         const PixelRow<T> row = row_of<T>(dx, n, h);
         clear_pixels<kDense>(row, 0, width, channels);
@@ -217,8 +234,8 @@ static tf_status avg_grad_typed(const tf_kernel_call* c) {
             const Vec<T> factor(share<T>(w, count_pad, rows, columns));
             for_channels<T>(channels, [&](int64_t ch, int64_t m) TF_ALWAYS_INLINE {
               const Vec<T> value =
-                  factor * load_channels<kDense>(from.data + ow * from.pixel + ch * from.channel,
-                                                 from.channel, m);
+                  factor *
+                  load_any(from.data + ow * from.pixel + ch * from.channel, from.channel, m);
               for (int64_t v = columns.first; v < columns.last; ++v) {
                 T* to = row.data + v * row.pixel + ch * row.channel;
                 store_channels<kDense>(
