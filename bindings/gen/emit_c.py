@@ -23,6 +23,7 @@ _C_TYPES = {
     "int[]?": "const int64_t *{n}, int64_t n_{n}",
     "shape": "const int64_t *{n}, int64_t n_{n}",
     "int[2]": "const int64_t *{n}",
+    "padding": "const int64_t *{n}",
     "float": "double {n}",
     "float?": "const double *{n}",
     "bool": "int32_t {n}",
@@ -44,6 +45,7 @@ _CPP_TYPES = {
     "int[]?": "OptIntList {n}",
     "shape": "IntList {n}",
     "int[2]": "Pair {n}",
+    "padding": "Pair {n}",
     "float": "double {n}",
     "float?": "std::optional<double> {n}",
     "bool": "bool {n}",
@@ -65,6 +67,7 @@ _ENTRY = {
     "int[]?": '{n} ? OptIntList(int_list({n}, n_{n}, "{n}")) : std::nullopt',
     "shape": 'int_list({n}, n_{n}, "{n}")',
     "int[2]": 'pair({n}, {default}, "{n}")',
+    "padding": 'pair({n}, {default}, "{n}")',
     "float": "{n}",
     "float?": "optional({n})",
     "bool": "{n} != 0",
@@ -132,9 +135,12 @@ def comment(op: Op) -> str:
     for line in op.details:
         paragraphs += textwrap.wrap(line, WIDTH - 3)
     for a in op.args:
-        if a.type == "int[2]":
+        if a.type in ("int[2]", "padding"):
             default = f" (NULL: {a.default})" if a.default else ""
-            paragraphs.append(f"`{a.name}` points to two values, height and width{default}.")
+            same = ", or TINYFIN_PADDING_SAME twice" if a.type == "padding" else ""
+            paragraphs.append(
+                f"`{a.name}` points to two values, height and width{default}{same}."
+            )
     if op.result.kind == "list":
         paragraphs.append(
             f"Writes at most `capacity` tensors to `out`; there are at most {op.result.count}."
@@ -163,6 +169,9 @@ def ops_header(ops: list[Op]) -> str:
         "#ifdef __cplusplus",
         'extern "C" {',
         "#endif",
+        "",
+        "/* In place of padding: as much as keeps the size, where the stride is 1. */",
+        "#define TINYFIN_PADDING_SAME (-2147483648)",
     ]
     for title, group in sections(ops):
         out += ["", f"/* {title} ".ljust(WIDTH - 3, "-") + " */"]
@@ -175,7 +184,7 @@ def ops_header(ops: list[Op]) -> str:
 
 def _cpp_default(a: Arg) -> str:
     d = a.default
-    if a.type == "int[2]":
+    if a.type in ("int[2]", "padding"):
         return f"Pair{{{d}, {d}}}"
     if a.type == "reduction":
         return f"TINYFIN_REDUCTION_{d.upper()}"
@@ -321,7 +330,7 @@ def capi_entries(ops: list[Op]) -> str:
     used = {a.type for op in ops for a in op.args} | {op.result.kind for op in ops}
     needs = {
         "template <class T>\nstd::optional<T> optional(": {"int?", "float?"},
-        "Pair pair(": {"int[2]"},
+        "Pair pair(": {"int[2]", "padding"},
         "Device* device_or_default(": {"device"},
         "template <class T>\nvoid clear_value(": {"bool:result", "int:result", "float:result"},
         "void clear_list(": {"list"},

@@ -31,6 +31,7 @@ _HINTS = {
     "int[]?": "Ints | None",
     "shape": "Ints",
     "int[2]": "Ints",
+    "padding": "Ints | str",
     "float": "float",
     "float?": "float | None",
     "bool": "bool",
@@ -101,9 +102,9 @@ def _prepare(op: Op) -> list[str]:
     out = []
     for i, a in enumerate(op.args):
         n = a.name
-        if a.type in ("int[]", "int[2]"):
+        if a.type in ("int[]", "int[2]", "padding"):
             none = " if X is not None else NULL".replace("X", n) if a.default == "none" else ""
-            function = "pair" if a.type == "int[2]" else "ints"
+            function = {"int[2]": "pair", "padding": "padding_pair"}.get(a.type, "ints")
             out.append(f'{n} = {function}({n}, "{n}", "{op.name}"){none}')
         elif a.type == "int[]?":
             out += [
@@ -362,6 +363,7 @@ _CONVERTERS = [
     "max_count",
     "missing",
     "operand",
+    "padding_pair",
     "pair",
     "real",
     "reduction_number",

@@ -14,7 +14,8 @@ from pathlib import Path
 
 ARG_TYPES = (
     "Tensor", "Tensor?", "Tensor!", "Tensor[]", "Tensor?[]", "int", "int?", "int[]", "int[]?",
-    "shape", "int[2]", "float", "float?", "bool", "dtype", "device", "reduction", "activation",
+    "shape", "int[2]", "padding", "float", "float?", "bool", "dtype", "device", "reduction",
+    "activation",
 )  # fmt: skip
 SCALAR_RESULTS = ("bool", "int", "float")
 REDUCTIONS = ("none", "mean", "sum")
@@ -178,7 +179,7 @@ def _parse_default(block: _Block, type_: str, name: str, text: str) -> str:
     base = type_.rstrip("?")
     if text == "none" and (type_.endswith("?") or type_ in ("dtype", "device")):
         return text
-    if base in ("int", "int[2]") and not re.match(r"^[-+]?\d+$", text):
+    if base in ("int", "int[2]", "padding") and not re.match(r"^[-+]?\d+$", text):
         raise bad("a whole number")
     if base == "float" and not (_NUMBER.match(text) or text in ("inf", "-inf")):
         raise bad("a number")

@@ -17,6 +17,9 @@
 extern "C" {
 #endif
 
+/* In place of padding: as much as keeps the size, where the stride is 1. */
+#define TINYFIN_PADDING_SAME (-2147483648)
+
 /* Arithmetic with broadcasting and promotion --------------------------------------------------- */
 
 /* Elementwise a + b; shapes broadcast, dtypes promote.
@@ -216,10 +219,12 @@ TINYFIN_API tf_status tf_clamp_backward(const tf_tensor *grad, const tf_tensor *
 
 /* Cross-correlation of images with a kernel, plus bias, through an activation.
  * x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
- * OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
- * Errors: shape where these do not fit or the kernel is larger than the padded input.
+ * OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides. Padding
+ * "same" gives OH = H, with the odd pixel below and right; stride must be 1 then.
+ * Errors: shape where these do not fit or the kernel is larger than the padded input; argument
+ * for "same" with a stride.
  * `stride` points to two values, height and width (NULL: 1).
- * `padding` points to two values, height and width (NULL: 0).
+ * `padding` points to two values, height and width (NULL: 0), or TINYFIN_PADDING_SAME twice.
  * `dilation` points to two values, height and width (NULL: 1).
  * @since 0.1 */
 TINYFIN_API tf_status tf_conv2d(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,

@@ -4,8 +4,11 @@
 // Results have channels-last strides: that is the order the kernels compute in, and the one that
 // pooling, normalisation and elementwise ops keep.
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+
 #include "ops/ops.h"
 #include "ops/pool.h"
+#include "tinyfin/ops.h"
 
 namespace tf {
 namespace {
@@ -57,11 +60,6 @@ int64_t output_size(int64_t size, int64_t kernel, const Geometry& g, int side) {
   return (padded - span) / g.stride[side] + 1;
 }
 
-// The gradient of the convolution's result from that of its activation's.
-Tensor before_activation(Vjp& v) {
-  return v.i(9) == TINYFIN_ACTIVATION_RELU ? relu_mask(v.grad(), v.out()) : v.grad();
-}
-
 // Sets the gradients of x, weight and bias from that of the convolution's result.
 void set_gradients(Vjp& v, const Geometry& g, const Tensor& grad) {
   if (v.needs(0)) {
@@ -78,7 +76,10 @@ void set_gradients(Vjp& v, const Geometry& g, const Tensor& grad) {
   }
 }
 
-void conv2d_vjp(Vjp& v) { set_gradients(v, Geometry(v.attrs()), before_activation(v)); }
+void conv2d_vjp(Vjp& v) {
+  const bool relu = v.i(9) == TINYFIN_ACTIVATION_RELU;
+  set_gradients(v, Geometry(v.attrs()), relu ? relu_mask(v.grad(), v.out()) : v.grad());
+}
 // x (N, C, H, W), weight (O, C / groups, kH, kW), bias (O); out (N, O, OH, OW), channels last.
 // activation: none or relu.
 const Primitive conv2d_p{
@@ -89,7 +90,6 @@ const Primitive conv2d_p{
      .save_in = bits({0, 1}),
      .save_out = bits({0})}};
 
-// The maxima of windows side by side: relu and pooling commute, so the mask costs a window's share.
 PoolWindows side_by_side(const Attrs& a) {
   const Pair window{a.i(10), a.i(11)};
   return {window, window, {0, 0}};
@@ -98,9 +98,12 @@ PoolWindows side_by_side(const Attrs& a) {
 void conv2d_max_pool_vjp(Vjp& v) {
   const Geometry g(v.attrs());
   const Dims &x = v.in_shape(0), &w = v.in_shape(1);
+  // A maximum is above 0 exactly where relu let it through.
+  const Tensor result = v.i(9) == TINYFIN_ACTIVATION_RELU ? v.out(0) : Tensor();
   set_gradients(v, g,
-                scatter_windows(before_activation(v), v.out(1), side_by_side(v.attrs()),
-                                output_size(x[2], w[2], g, 0), output_size(x[3], w[3], g, 1)));
+                scatter_windows(v.grad(), v.out(1), side_by_side(v.attrs()),
+                                output_size(x[2], w[2], g, 0), output_size(x[3], w[3], g, 1),
+                                result));
 }
 void conv2d_max_pool_decompose(const Call& call, Tensor* out) {
   const Tensor y = forward(call.in[0], call.in[1], call.in[2], Geometry(call.attrs),
@@ -236,18 +239,31 @@ Tensor convolve(const Tensor& input, const Tensor& kernel, const Tensor& shift,
 
 }  // namespace
 
-//@op conv2d(Tensor x, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2]
+//@op conv2d(Tensor x, Tensor weight, Tensor? bias=None, int[2] stride=1, padding padding=0, int[2]
 //@     dilation=1, int groups=1, activation activation=None) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: function method
 //@ doc: Cross-correlation of images with a kernel, plus bias, through an activation.
 //@   x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
-//@   OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
-//@   Errors: shape where these do not fit or the kernel is larger than the padded input.
+//@   OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides. Padding
+//@   "same" gives OH = H, with the odd pixel below and right; stride must be 1 then.
+//@   Errors: shape where these do not fit or the kernel is larger than the padded input; argument
+//@   for "same" with a stride.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Pair stride, Pair padding,
               Pair dilation, int64_t groups, tf_activation activation) {
-  const int64_t sides[] = {padding[0], padding[1], padding[0], padding[1]};
+  int64_t sides[] = {padding[0], padding[1], padding[0], padding[1]};
+  if (padding[0] == TINYFIN_PADDING_SAME && padding[1] == TINYFIN_PADDING_SAME) {
+    TF_CHECK(stride[0] == 1 && stride[1] == 1, TINYFIN_ERROR_ARGUMENT, "received stride (",
+             stride[0], ", ", stride[1], ") with padding \"same\"; expected stride 1");
+    for (int k = 0; k < 2; ++k) {
+      // Other shapes and dilations are refused below.
+      const bool fits = weight.ndim() == 4 && dilation[k] >= 1 && dilation[k] <= kMost;
+      const int64_t total = fits ? dilation[k] * (weight.size(2 + k) - 1) : 0;
+      sides[k] = std::max<int64_t>(total, 0) / 2;
+      sides[k + 2] = std::max<int64_t>(total, 0) - sides[k];
+    }
+  }
   return convolve(x, weight, bias, Geometry(stride, sides, dilation, groups), activation);
 }
 

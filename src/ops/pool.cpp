@@ -30,15 +30,18 @@ const Primitive max_pool2d_p{
      .save_out = bits({1}),
      .n_out = 2}};
 
-void scatter_vjp(Vjp& v) { v.set(0, gather_windows(v.grad(), v.in(1), PoolWindows(v.attrs()))); }
-// grad and indices (N, C, OH, OW); out (N, C, height, width): every grad added where its index
-// points.
+void scatter_vjp(Vjp& v) {
+  const Tensor g = gather_windows(v.grad(), v.in(1), PoolWindows(v.attrs()));
+  v.set(0, v.i(8) ? relu_mask(g, v.in(2)) : g);
+}
+// grad, indices and result (N, C, OH, OW); out (N, C, height, width): every grad whose result is
+// above 0, if there is one, added where its index points.
 const Primitive scatter_p{
     {.name = "max_pool2d_scatter",
-     .signature = "grad indices; int kernel_h, int kernel_w, int stride_h, int stride_w, "
-                  "int pad_h, int pad_w, int height, int width",
+     .signature = "grad indices result?; int kernel_h, int kernel_w, int stride_h, "
+                  "int stride_w, int pad_h, int pad_w, int height, int width, int with_result",
      .vjp = scatter_vjp,
-     .save_in = bits({1})}};
+     .save_in = bits({1, 2})}};
 
 void gather_vjp(Vjp& v) {
   const Dims& x = v.in_shape(0);
@@ -136,8 +139,8 @@ void check_divisible(const Tensor& x, const Pair& kernel) {
 }  // namespace
 
 Tensor scatter_windows(const Tensor& grad, const Tensor& indices, const PoolWindows& w,
-                       int64_t height, int64_t width) {
-  return run(scatter_p, {&grad, &indices}, w.attrs(height, width),
+                       int64_t height, int64_t width, const Tensor& result) {
+  return run(scatter_p, {&grad, &indices, &result}, w.attrs(height, width, result.defined()),
              in_order_of({grad.size(0), grad.size(1), height, width}, indices, grad.dtype()));
 }
 

@@ -31,8 +31,9 @@ struct PoolWindows {
 
 // Maxima and int32 h * W + w of where each lies; both (N, C, OH, OW).
 std::pair<Tensor, Tensor> max_of_windows(const Tensor& x, const PoolWindows& w);
-// Its transpose: every grad added where its index points; (N, C, height, width).
+// Its transpose: every grad added where its index points; (N, C, height, width). result: maxima
+// of a relu; a grad counts where its maximum is above 0.
 Tensor scatter_windows(const Tensor& grad, const Tensor& indices, const PoolWindows& w,
-                       int64_t height, int64_t width);
+                       int64_t height, int64_t width, const Tensor& result = {});
 
 }  // namespace tf

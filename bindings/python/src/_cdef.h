@@ -249,6 +249,7 @@ tf_status tf_checkpoint_add_opt(tf_checkpoint *checkpoint, const char *prefix, c
 tf_status tf_checkpoint_load_opt(const tf_checkpoint *checkpoint, const char *prefix, tf_opt *opt);
 
 /* ops.h */
+#define TINYFIN_PADDING_SAME -2147483648
 tf_status tf_add(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_add_(tf_tensor *a, const tf_tensor *b);
 tf_status tf_sub(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);

@@ -201,6 +201,17 @@ def pair(value: Any, name: str, op: str) -> tuple:
     return found
 
 
+def padding_pair(value: Any, name: str, op: str) -> tuple:
+    """pair(), "valid" (none), or "same": as much as keeps the size, by the engine."""
+    if not isinstance(value, str):
+        return pair(value, name, op)
+    if value not in ("same", "valid"):
+        raise ArgumentError(
+            f'[{op}] received {value!r} for `{name}`; expected "same", "valid", an int or a pair'
+        )
+    return (lib.TINYFIN_PADDING_SAME if value == "same" else 0,) * 2
+
+
 def max_count(n: int) -> int:
     """Room for results: the engine reports a count that makes no sense."""
     return n if 0 <= n <= 1 << 20 else 0

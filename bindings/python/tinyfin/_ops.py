@@ -28,6 +28,7 @@ from ._convert import (
     max_count,
     missing,
     operand,
+    padding_pair,
     pair,
     real,
     reduction_number,
@@ -901,7 +902,7 @@ def conv2d(
     weight: TensorLike,
     bias: TensorLike | None = None,
     stride: Ints = 1,
-    padding: Ints = 0,
+    padding: Ints | str = 0,
     dilation: Ints = 1,
     groups: int = 1,
     activation: str | None = None,
@@ -909,11 +910,13 @@ def conv2d(
     """Cross-correlation of images with a kernel, plus bias, through an activation.
 
     x: (N, C, H, W); weight: (O, C / groups, kH, kW); bias: (O,); result (N, O, OH, OW) with
-    OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides.
-    Errors: shape where these do not fit or the kernel is larger than the padded input.
+    OH = (H + 2 padding - dilation (kH - 1) - 1) / stride + 1, in channels-last strides. Padding
+    "same" gives OH = H, with the odd pixel below and right; stride must be 1 then.
+    Errors: shape where these do not fit or the kernel is larger than the padded input; argument
+    for "same" with a stride.
     """
     stride = pair(stride, "stride", "conv2d")
-    padding = pair(padding, "padding", "conv2d")
+    padding = padding_pair(padding, "padding", "conv2d")
     dilation = pair(dilation, "dilation", "conv2d")
     activation = activation_number(activation, "conv2d")
     try:

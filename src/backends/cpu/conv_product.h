@@ -4,7 +4,7 @@
 #pragma once
 
 #include "backends/cpu/activation.h"
-#include "backends/cpu/conv.h"
+#include "backends/cpu/conv_gray.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -124,6 +124,7 @@ static void multiply(const Patches& p, const Result& y, const T* a, int64_t runs
   t.load_c = false;
   t.floor = y.activation == TINYFIN_ACTIVATION_RELU ? T(0) : -T(INFINITY);
   const bool separate = y.activation != TINYFIN_ACTIVATION_RELU;
+  const bool gray = is_gray(p.w, p.channels) && p.mode != Patches::kPatchRows;
   for (int64_t j = 0; j < y.out_channels; j += kWidth) {
     const int64_t columns = smaller(kWidth, y.out_channels - j);
     const int vectors = columns > kW ? kPanel : 1;
@@ -133,6 +134,17 @@ static void multiply(const Patches& p, const Result& y, const T* a, int64_t runs
     t.bias = bias ? bias + j : nullptr;
     const TileFn<T>* tile = tiles_for<T>(vectors, Layout::kRowMajor);
     for (int64_t r = 0; r < runs; ++r) {
+      if (gray) {
+        T* const c = out + r * run * y.pixel + j;
+        for (int64_t v = 0; v < columns; v += kW) {
+          const int64_t m = smaller(kW, columns - v);
+          gray_pixels(a + r * apart, p.pixel, p.step, run, weights + v, kWidth,
+                      bias ? load_n(bias + j + v, m) : Vec<T>(T(0)), Vec<T>(t.floor), c + v,
+                      y.pixel, m);
+        }
+        if (separate) activate(y.activation, c, y.pixel, run, columns);
+        continue;
+      }
       for (int64_t i = 0, m = 0, done = 0; i < pieces; ++i, done += m) {
         m = (run - done) / (pieces - i);
         T* c = out + (r * run + done) * y.pixel + j;

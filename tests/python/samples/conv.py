@@ -36,8 +36,13 @@ def padded(x, weight, bias, stride, padding, dilation, groups, activation=None):
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, activation=None):
-    h, w = pair(padding)
-    return padded(x, weight, bias, stride, (h, w, h, w), dilation, groups, activation)
+    if padding == "same":
+        total = [d * (k - 1) for d, k in zip(pair(dilation), weight.shape[2:])]
+        before = [t // 2 for t in total]
+        sides = (*before, *(t - b for t, b in zip(total, before)))
+    else:
+        sides = pair(0 if padding == "valid" else padding) * 2
+    return padded(x, weight, bias, stride, sides, dilation, groups, activation)
 
 
 def conv2d_max_pool(x, weight, bias, stride, padding, dilation, groups, activation, pool_size):
@@ -73,6 +78,8 @@ def samples(rng):
     add("depthwise_twice", (1, 3, 5, 5), 6, 3, groups=3, stride=2, padding=1)
     add("pointwise", (2, 5, 3, 4), 7, 1)
     add("pointwise_stride", (1, 3, 5, 5), 2, 1, stride=2, padding=1)
+    add("same", (1, 2, 5, 6), 3, (2, 5), padding="same", dilation=(3, 1))
+    add("valid", (1, 2, 5, 6), 3, (2, 5), padding="valid")
     add("one_pixel", (3, 4, 3, 3), 5, 3)
     add("no_images", (0, 2, 4, 4), 3, 3)
     add("wide", (1, 20, 4, 3), 37, 3, padding=1)

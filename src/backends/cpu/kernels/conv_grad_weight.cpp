@@ -13,6 +13,8 @@ namespace {
 
 // Pixels of a chunk: a block of the image and a panel of the gradient fill 3/4 of the first cache.
 constexpr int64_t kChunkPixels = 192;
+// Up to here pixels lie close enough together for the first cache without being cut into blocks.
+constexpr int64_t kFewChannels = 16;
 // Partial sums do not take more than this many elements together.
 constexpr int64_t kPartialElements = 4 << 20;
 // One job keeps sums of at most this many bytes, where a single panel has not more.
@@ -26,7 +28,8 @@ template <class T>
 struct Chunks {
   Window w;
   int64_t channels, out, taps;
-  // Few channels: a row's kernel_w * channels elements are contiguous and serve as one block.
+  // Few channels: a row's kernel_w * channels elements are contiguous and serve as one block of
+  // full tiles.
   bool runs;
   int64_t blocks, lanes;     // lanes: elements between pixels of a block
   int64_t band, bands, images, count;
@@ -56,7 +59,7 @@ static Chunks<T> plan_chunks(const Window& w, int64_t count, int64_t channels, i
   p.channels = channels;
   p.out = out;
   p.taps = w.kernel_h * w.kernel_w;
-  p.runs = channels < kRows / 2 && w.dilation_w == 1 && w.kernel_w > 1;
+  p.runs = channels <= kFewChannels && w.dilation_w == 1 && w.kernel_w > 1;
   p.blocks = p.runs ? 1 : ceil_div(channels, kRows);
   p.lanes = p.runs ? channels : ceil_div(ceil_div(channels, p.blocks), kW) * kW;
   p.band = smaller(w.out_h, larger(1, kChunkPixels / w.out_w));
@@ -150,6 +153,15 @@ static void add_chunk(const Chunks<T>& p, const T* x, const T* grad, int64_t ima
       tile[rows - 1](t, a + i * p.row_step, grad + i * w.out_w * width, c);
     }
   };
+  if (is_gray(w, p.channels)) {
+    const auto add_gray = vectors == 1 ? gray_sums<1, T> : gray_sums<kPanel, T>;
+    for (int64_t i = 0; i < (even ? 1 : images); ++i) {
+      const T* const from = x + i * p.row_step;
+      add_gray(from + tap_row(0), from + tap_row(1), from + tap_row(2), t.a_col, t.a_step,
+               grad + i * w.out_w * width, t.b_step, t.reduce, t.k, first && i == 0, sums);
+    }
+    return;
+  }
   if (p.runs) {
     const int64_t run = w.kernel_w * p.channels;
     const int64_t pieces = ceil_div(run, vectors == 1 ? kMaxRows<1> : kMaxRows<kPanel>);

@@ -55,12 +55,6 @@ static void clear_pixels(const PixelRow<T>& row, int64_t begin, int64_t end, int
     });
 }
 
-// A gradient may come in another order than the images (from a flatten behind the pooling).
-template <class T>
-TF_INLINE Vec<T> load_any(const T* from, int64_t stride, int64_t m) {
-  return stride == 1 ? load_channels<true>(from, 1, m) : load_channels<false>(from, stride, m);
-}
-
 // Maxima ---------------------------------------------------------------------------------------
 
 template <class T>
@@ -78,10 +72,31 @@ static tf_status max_pool2d_typed(const tf_kernel_call* c) {
       });
 }
 
+// A row of gradients of maxima, with where they lie. result: null, or the maxima of a relu.
+template <class T>
+struct Maxima {
+  PixelRow<const T> grad, result;
+  PixelRow<const int32_t> index;
+};
+
+// Channels ch … ch + m - 1 of a pixel, which may lie in another order than the image's (a flatten
+// behind the pooling hands on such a gradient).
+template <class T>
+TF_INLINE Vec<T> load_any(const PixelRow<const T>& row, int64_t pixel, int64_t ch, int64_t m) {
+  const T* from = row.data + pixel * row.pixel + ch * row.channel;
+  return row.channel == 1 ? load_channels<true>(from, 1, m)
+                          : load_channels<false>(from, row.channel, m);
+}
+
+template <class T>
+TF_INLINE Vec<T> load_grad(const Maxima<T>& x, int64_t ow, int64_t ch, int64_t m) {
+  const Vec<T> grad = load_any(x.grad, ow, ch, m), zero(T(0));
+  return x.result.data ? select(load_any(x.result, ow, ch, m) > zero, grad, zero) : grad;
+}
+
 // Row h of the image from the only windows that may cover it: all of it is written once.
 template <bool kDense, bool kTwos, class T>
-static void spread_disjoint(const Windows& w, const PixelRow<const T>& grad,
-                            const PixelRow<const int32_t>& index, int64_t windows, int64_t h,
+static void spread_disjoint(const Windows& w, const Maxima<T>& x, int64_t windows, int64_t h,
                             int64_t width, int64_t channels, const PixelRow<T>& dx) {
   using I = IntOf<T>;
   int64_t done = 0;
@@ -91,10 +106,9 @@ static void spread_disjoint(const Windows& w, const PixelRow<const T>& grad,
     if (done < columns.first) clear_pixels<kDense>(dx, done, columns.first, channels);
     done = columns.last;
     for_channels<T>(channels, [&](int64_t ch, int64_t m) TF_ALWAYS_INLINE {
-      const Vec<T> value = load_any(grad.data + ow * grad.pixel + ch * grad.channel,
-                                    grad.channel, m);
+      const Vec<T> value = load_grad(x, ow, ch, m);
       const Vec<I> where = load_index<T, kDense>(
-          index.data + ow * index.pixel + ch * index.channel, index.channel, m);
+          x.index.data + ow * x.index.pixel + ch * x.index.channel, x.index.channel, m);
       const auto spread = [&](int64_t v) TF_ALWAYS_INLINE {
         store_channels<kDense>(
             dx.data + v * dx.pixel + ch * dx.channel, dx.channel,
@@ -113,17 +127,15 @@ static void spread_disjoint(const Windows& w, const PixelRow<const T>& grad,
 
 // Adds to row h of the image what one row of windows has for it.
 template <bool kDense, class T>
-static void spread_overlapping(const Windows& w, const PixelRow<const T>& grad,
-                               const PixelRow<const int32_t>& index, int64_t windows, int64_t h,
+static void spread_overlapping(const Windows& w, const Maxima<T>& x, int64_t windows, int64_t h,
                                int64_t width, int64_t channels, const PixelRow<T>& dx) {
   using I = IntOf<T>;
   for (int64_t ow = 0; ow < windows; ++ow) {
     const Cover columns = covered(ow, w.kernel_w, w.stride_w, w.pad_w, width);
     for_channels<T>(channels, [&](int64_t ch, int64_t m) TF_ALWAYS_INLINE {
-      const Vec<T> value = load_any(grad.data + ow * grad.pixel + ch * grad.channel,
-                                    grad.channel, m);
+      const Vec<T> value = load_grad(x, ow, ch, m);
       const Vec<I> where = load_index<T, kDense>(
-          index.data + ow * index.pixel + ch * index.channel, index.channel, m);
+          x.index.data + ow * x.index.pixel + ch * x.index.channel, x.index.channel, m);
       for (int64_t v = columns.first; v < columns.last; ++v) {
         T* to = dx.data + v * dx.pixel + ch * dx.channel;
         const Vec<T> here = select(where == Vec<I>(I(h * width + v)), value, Vec<T>(T(0)));
@@ -136,7 +148,7 @@ static void spread_overlapping(const Windows& w, const PixelRow<const T>& grad,
 // Each row of the image collects from the windows that cover it, in their order.
 template <class T>
 static tf_status scatter_typed(const tf_kernel_call* c) {
-  const tf_view &grad = c->in[0], &index = c->in[1], &dx = c->out[0];
+  const tf_view &grad = c->in[0], &index = c->in[1], &result = c->in[2], &dx = c->out[0];
   const Windows w = windows_of(c->attr);
   const int64_t channels = dx.shape[1], width = dx.shape[3], windows = grad.shape[3];
   return for_image_rows(
@@ -144,19 +156,21 @@ static tf_status scatter_typed(const tf_kernel_call* c) {
       [&](auto is_dense, int64_t n, int64_t h) {
         constexpr bool kDense = is_dense.value;
         const PixelRow<T> row = row_of<T>(dx, n, h);
+        const auto maxima = [&](int64_t oh) {
+          return Maxima<T>{
+              row_of<const T>(grad, n, oh),
+              absent(result) ? PixelRow<const T>{} : row_of<const T>(result, n, oh),
+              row_of<const int32_t>(index, n, oh)};
+        };
         const Cover rows = covering(h, w.kernel_h, w.stride_h, w.pad_h, grad.shape[2]);
         if (w.disjoint() && rows.first < rows.last) {
           const auto spread =
               twos(w) ? spread_disjoint<kDense, true, T> : spread_disjoint<kDense, false, T>;
-          return spread(w, row_of<const T>(grad, n, rows.first),
-                        row_of<const int32_t>(index, n, rows.first), windows, h, width, channels,
-                        row);
+          return spread(w, maxima(rows.first), windows, h, width, channels, row);
         }
         clear_pixels<kDense>(row, 0, width, channels);
         for (int64_t oh = rows.first; oh < rows.last; ++oh)
-          spread_overlapping<kDense>(w, row_of<const T>(grad, n, oh),
-                                     row_of<const int32_t>(index, n, oh), windows, h, width,
-                                     channels, row);
+          spread_overlapping<kDense>(w, maxima(oh), windows, h, width, channels, row);
       });
 }
 
@@ -234,8 +248,7 @@ static tf_status avg_grad_typed(const tf_kernel_call* c) {
             const Vec<T> factor(share<T>(w, count_pad, rows, columns));
             for_channels<T>(channels, [&](int64_t ch, int64_t m) TF_ALWAYS_INLINE {
               const Vec<T> value =
-                  factor *
-                  load_any(from.data + ow * from.pixel + ch * from.channel, from.channel, m);
+                  factor * load_any(from, ow, ch, m);
               for (int64_t v = columns.first; v < columns.last; ++v) {
                 T* to = row.data + v * row.pixel + ch * row.channel;
                 store_channels<kDense>(

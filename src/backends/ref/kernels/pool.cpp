@@ -45,14 +45,15 @@ Index pointed_to(const Index& o, int64_t where, int64_t width) {
   return {{o[0], o[1], where / width, where % width}};
 }
 
-// grad indices; …: every grad added where its index points
+// grad indices result?; …: every grad whose result is above 0 added where its index points
 const Define max_pool2d_scatter("max_pool2d_scatter", [](const Call& c) {
-  const Array &grad = c.in[0], &indices = c.in[1], &out = c.out[0];
+  const Array &grad = c.in[0], &indices = c.in[1], &result = c.in[2], &out = c.out[0];
   std::vector<double> sum(size_t(out.numel()), 0.0);
   const auto at = [&](const Index& i) -> double& {
     return sum[size_t(((i[0] * out.size(1) + i[1]) * out.size(2) + i[2]) * out.size(3) + i[3])];
   };
   for_each(grad, [&](const Index& o) {
+    if (result.present() && !(result.get(o) > 0)) return;
     at(pointed_to(o, indices.get_int(o), out.size(3))) += grad.get(o);
   });
   for_each(out, [&](const Index& i) { out.set(i, at(i)); });
