@@ -44,6 +44,12 @@ LAYERS = [
     (lambda: nn.GELU(), "GELU()", X2),
     (lambda: nn.GELU("tanh"), "GELU('tanh')", X2),
     (lambda: nn.Softmax(1), "Softmax(1)", X2),
+    (lambda: nn.LeakyReLU(0.2), "LeakyReLU(0.2)", X2),
+    (lambda: nn.ELU(1.5), "ELU(1.5)", X2),
+    (lambda: nn.GroupNorm(3, 3, eps=1e-3), "GroupNorm(3, 3, eps=1e-3)", X4),
+    (lambda: nn.GroupNorm(2, 6, affine=False), "GroupNorm(2, 6, affine=False)", X2),
+    (lambda: nn.RMSNorm(6), "RMSNorm(6, eps=1e-6)", X2),
+    (lambda: nn.RMSNorm((8, 8), 1e-3), "RMSNorm((8, 8), eps=1e-3)", X4),
     (lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU()), "Sequential(t.Linear(6, 4), t.ReLU())", X2),
 ]
 

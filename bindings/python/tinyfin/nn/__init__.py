@@ -4,6 +4,8 @@
 from . import functional, init
 from .attention import *  # noqa: F403
 from .attention import __all__ as _attention
+from .composed import *  # noqa: F403
+from .composed import __all__ as _composed
 from .layers import *  # noqa: F403
 from .layers import __all__ as _layers
 from .losses import *  # noqa: F403
@@ -12,4 +14,4 @@ from .module import Module, Parameter
 from .recurrent import *  # noqa: F403
 from .recurrent import __all__ as _recurrent
 
-__all__ = [*_attention, *_layers, *_losses, *_recurrent, "Module", "Parameter", "functional", "init"]
+__all__ = [*_attention, *_composed, *_layers, *_losses, *_recurrent, "Module", "Parameter", "functional", "init"]

@@ -2,7 +2,7 @@
 """Initial values, written into a Tensor; each function returns it.
 
 Fans are those of (out, in) and (out, in / groups, height, width) weights. Sources: Glorot and
-Bengio 2010 (xavier), He et al. 2015 (kaiming).
+Bengio 2010 (xavier), He et al. 2015 (kaiming), Saxe et al. 2014 (orthogonal).
 """
 
 from __future__ import annotations
@@ -93,7 +93,29 @@ def kaiming_normal(
     return normal(x, 0.0, _kaiming(x, a, mode, nonlinearity, "kaiming_normal"))
 
 
+def orthogonal(x: Tensor, gain: float = 1.0) -> Tensor:
+    """Rows (or columns, where there are more rows) at right angles, as a matrix (out, the rest),
+    of length gain. Saxe et al. 2014."""
+    import numpy as np
+
+    rows = x.shape[0] if x.ndim else 0
+    if x.ndim < 2:
+        raise ValueError(
+            f"[orthogonal] received shape {x.shape}; expected at least two dimensions"
+        )
+    if x.size == 0:
+        return x
+    drawn = normal(Tensor(np.zeros((rows, x.size // rows)), dtype="float64")).numpy()
+    wide = drawn.shape[0] < drawn.shape[1]
+    q, r = np.linalg.qr(drawn.T if wide else drawn)
+    q = q * np.sign(np.diag(r))  # uniform over all such matrices
+    value = gain * (q.T if wide else q).reshape(x.shape)
+    _ops.copy_(x.detach(), Tensor(np.ascontiguousarray(value), dtype=x.dtype))
+    return x
+
+
 # PyTorch's names.
 constant_, zeros_, ones_, uniform_, normal_ = constant, zeros, ones, uniform, normal
 xavier_uniform_, xavier_normal_ = xavier_uniform, xavier_normal
 kaiming_uniform_, kaiming_normal_ = kaiming_uniform, kaiming_normal
+orthogonal_ = orthogonal
