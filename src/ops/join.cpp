@@ -1,5 +1,8 @@
 // Joining tensors along a dimension, and taking them apart again.
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+
+#include "autograd/node.h"
 #include "ops/cut.h"
 #include "ops/op.h"
 #include "ops/ops.h"
@@ -50,7 +53,38 @@ Tensor joined(const std::vector<Tensor>& xs, int dim) {
   return run(concat_p, Inputs(list.data(), int(list.size())), Attrs(dim), meta);
 }
 
+// Several parts in one call, so that their gradients are joined by one copy instead of being
+// embedded in zeros and added up. The number of outputs belongs to a primitive: one for each.
+void split_vjp(Vjp& v) {
+  std::vector<Tensor> grads;
+  for (int k = 0; k < v.i(1); ++k) grads.push_back(v.grad(k));
+  v.set(0, joined(grads, int(v.i(0))));
+}
+constexpr PrimitiveSpec split_into(const char* name, int parts) {
+  return {.name = name, .signature = "x; int dim, int parts", .vjp = split_vjp, .flags = kView,
+          .n_out = parts, .diff_out = (1u << parts) - 1};
+}
+const Primitive split2_p{split_into("split2", 2)}, split3_p{split_into("split3", 3)},
+    split4_p{split_into("split4", 4)};
+constexpr int64_t kMostAtOnce = 4;
+
+std::vector<Tensor> split_at_once(const Tensor& x, int dim, int64_t each, int64_t count) {
+  const Primitive& prim = count == 2 ? split2_p : count == 3 ? split3_p : split4_p;
+  std::vector<Tensor> out;
+  for (int64_t k = 0; k < count; ++k) {
+    Dims shape = x.shape();
+    shape[dim] = std::min(each, x.size(dim) - k * each);
+    out.push_back(alias(x, shape, x.strides(), x.get()->offset + k * each * x.strides()[dim]));
+    out.back().get()->is_view = true;
+  }
+  const Tensor* const list[] = {&x};
+  const Inputs in(list, 1);
+  if (wants_grad(prim, in)) record({prim, in, Attrs(dim, count)}, out.data());
+  return out;
+}
+
 std::vector<Tensor> pieces(const Tensor& x, int dim, int64_t each, int64_t count) {
+  if (count >= 2 && count <= kMostAtOnce && each > 0) return split_at_once(x, dim, each, count);
   std::vector<Tensor> out;
   for (int64_t k = 0; k < count; ++k) {
     const int64_t start = k * each, left = x.size(dim) - start;
