@@ -167,3 +167,13 @@ def test_errors():
         nn.GRU(2, 3, dropout=1.5)(tf.zeros(1, 1, 2))
     with pytest.raises(ValueError, match="received x of shape"):
         nn.LSTMCell(3, 4)(tf.zeros(1, 2, 3))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_the_engines_module_gives_the_output(kind, batch_first):
+    layer = getattr(nn, kind)(3, 4, 2, bidirectional=True, batch_first=batch_first)
+    x = Tensor(normal(5, 2, 3))
+    np.testing.assert_array_equal(
+        nn.native.NativeModule.forward(layer, x).detach().numpy(), layer(x)[0].detach().numpy()
+    )
