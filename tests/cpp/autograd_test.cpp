@@ -142,6 +142,8 @@ TEST(Backward, IntermediateTensorsAsInputsAndRetained) {
   const Tensor z = tf::mul(y, y);
   EXPECT_EQ(read(tf::grad({z}, {y}, {Tensor()}, true, false, false)[0]), (std::vector<double>{18}));
   tf::retain_grad(y);
+  EXPECT_EQ(read(tf::grad({z}, {x}, {Tensor()}, true, false, false)[0]), (std::vector<double>{108}));
+  EXPECT_FALSE(tf::grad_of(y).defined()) << "grad() fills no .grad";
   backward(z);
   EXPECT_EQ(read(tf::grad_of(y)), (std::vector<double>{18}));
 }

@@ -296,6 +296,9 @@ def test_state_dict_goes_through_npz():
     assert other.first.bias.tolist() == [100] * 8
 
 
+RNG_X = np.random.default_rng(9).standard_normal((6, 5)).astype(np.float32)
+
+
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies(way):
     net = Net().eval()
@@ -306,6 +309,47 @@ def test_copies(way):
     assert not other.first.bias.requires_grad and other.last.bias.requires_grad
     other.last.bias.data = 9
     assert other(x).tolist() != net(x).tolist()
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        self.into = nn.Embedding(7, 4)
+        self.out = nn.Linear(4, 7, bias=False)
+        self.out.weight = self.into.weight
+
+    def forward(self, x):
+        return self.out(self.into(x))
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_keep_tied_weights(way):
+    net = Tied()
+    other = way(net)
+    assert other.out.weight is other.into.weight is not net.out.weight
+    assert len(other.parameters()) == 1
+    x = Tensor([1, 2, 5], dtype="int64")
+    assert other(x).tolist() == net(x).tolist()
+    other.into.weight.data = 0  # both layers of the copy see it, the original does not
+    assert other(x).tolist() == [[0] * 7] * 3 != net(x).tolist()
+    assert way(net.double())(x).dtype == "float64"
+
+
+def test_sequential_runs_activations_with_their_layer():
+    tf.manual_seed(3)
+    for activation in (nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.GELU()):
+        layers = [nn.Linear(5, 4), activation, nn.Linear(4, 3), activation]
+        x, y = Tensor(RNG_X, requires_grad=True), Tensor(RNG_X, requires_grad=True)
+        together = nn.Sequential(*layers)(x)
+        apart = y
+        for layer in layers:
+            apart = layer(apart)
+        assert together.tolist() == apart.tolist()
+        together.sum().backward()
+        first = [p.grad.tolist() for p in layers[0].parameters()]
+        layers[0].zero_grad()
+        apart.sum().backward()
+        assert x.grad.tolist() == y.grad.tolist()
+        assert [p.grad.tolist() for p in layers[0].parameters()] == first
 
 
 def test_moving_keeps_identity():

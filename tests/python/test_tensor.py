@@ -287,3 +287,51 @@ def test_import_is_light():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_numbers_beside_tensors():
+    x = Tensor([1.0, -2.0, 4.0])
+    assert (x + 1).tolist() == (1 + x).tolist() == [2, -1, 5]
+    assert (2.5 - x).tolist() == [1.5, 4.5, -1.5] and (x - 2.5).tolist() == [-1.5, -4.5, 1.5]
+    assert (8 / x).tolist() == [8, -4, 2] and (x**2).tolist() == [1, 4, 16]
+    assert (2**x).tolist() == [2, 0.25, 16] and (x > 0).tolist() == [True, False, True]
+    assert (x == 4).tolist() == [False, False, True] and (7 % Tensor([4])).tolist() == [3]
+    i = Tensor([1, 2], dtype="int64")
+    assert (i + 1).dtype == "int64" and (i + 0.5).dtype == "float32"
+    assert (i + True).tolist() == [2, 3] and (i == np.int64(2)).tolist() == [False, True]
+    y = x.clone()
+    y += 1
+    y *= 0.5
+    assert y.tolist() == [1, -0.5, 2.5]
+    with pytest.raises(OverflowError):
+        i + (1 << 80)
+    with pytest.raises(TypeError):
+        x + "one"
+    with pytest.raises(tf.DTypeError):
+        i += 0.5
+    x.requires_grad_()
+    (3 * x + x / 2).sum().backward()
+    assert x.grad.tolist() == [3.5] * 3
+
+
+def test_a_list_that_is_no_list_of_tensors_is_converted():
+    assert tf.concat([np.ones(2), [2.0], Tensor([3.0])]).tolist() == [1, 1, 2, 3]
+    assert tf.stack([[1.0], (2.0,)]).tolist() == [[1], [2]]
+    with pytest.raises(TypeError, match=r"xs\[1\]"):
+        tf.concat([np.ones(2), "two"])
+
+
+def test_sizes_beyond_64_bits_are_an_error_of_ours():
+    x = Tensor([1.0, 2.0])
+    for call in (
+        lambda: x.reshape(1 << 70),
+        lambda: x.reshape([1 << 70, 2]),
+        lambda: x.sum(1 << 70),
+        lambda: tf.zeros((1 << 70,)),
+    ):
+        with pytest.raises(tf.ArgumentError, match="64-bit"):
+            call()
+    with pytest.raises(tf.ArgumentError, match="64-bit"):
+        x[1 << 70]
+    assert x[: 1 << 70].tolist() == [1, 2] and x[-(1 << 70) :].tolist() == [1, 2]
+    assert x[-(1 << 63) : -(1 << 63)].tolist() == []

@@ -97,8 +97,8 @@ class Trainer:
             seen, weighted = seen + rows, weighted + value * rows
             self.callbacks.on_batch_end(self.global_step, value)
             self.global_step += 1
-            bar.update()
-            bar.set_postfix_str(f"loss {value:.4f}", refresh=False)
+            if bar.update():  # the bar was drawn: the next time it shows this
+                bar.set_postfix_str(f"loss {value:.4f}", refresh=False)
         if gathered:
             self._rescale(gathered)
             self._step()
