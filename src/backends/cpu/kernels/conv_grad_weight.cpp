@@ -7,6 +7,7 @@
 // are added up in order.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/conv_depthwise.h"
+#include "backends/cpu/gemm.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -226,6 +227,28 @@ static void store_gradient(const Chunks<T>& p, const T* sums, int64_t width, int
   }
 }
 
+// Longer sums than this are cut into partial ones, whose rounding errors are smaller.
+constexpr int64_t kLongestSum = 1 << 14;
+
+// Pixels, channels side by side, follow each other without gaps.
+static bool evenly_spaced(const Image& x) {
+  return x.stride_c == 1 && x.stride_w >= x.channels && x.stride_h == x.width * x.stride_w &&
+         x.stride_n == x.height * x.stride_h;
+}
+
+// One tap that reads every pixel once: a single product, summed over all pixels.
+static bool pointwise(const Image& x, const Image& grad, const Window& w) {
+  return w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1 && w.top == 0 &&
+         w.left == 0 && w.out_h == x.height && w.out_w == x.width &&
+         x.count * x.height * x.width <= kLongestSum && evenly_spaced(x) && evenly_spaced(grad);
+}
+template <class T>
+static tf_status pointwise_grad_weight(const Image& x, const Image& grad, T* result) {
+  return gemm_parallel(Gemm<T>{grad.channels, x.channels, x.count * x.height * x.width,
+                               static_cast<const T*>(grad.data), 1, grad.stride_w,
+                               static_cast<const T*>(x.data), x.stride_w, 1, result, x.channels});
+}
+
 template <class T>
 static tf_status grad_weight_typed(const tf_kernel_call* c) {
   const tf_view &grad = c->in[1], &dw = c->out[0];
@@ -242,6 +265,8 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
       window_of(c->attr, dw.shape[2], dw.shape[3], grad.shape[2], grad.shape[3]);
   if (groups > 1 && dw.shape[1] == 1 && out == 1)
     return depthwise_grad_weight(x, image_of(grad), w, result);
+  if (groups == 1 && pointwise(x, image_of(grad), w))
+    return pointwise_grad_weight<T>(x, image_of(grad), result);
   const Chunks<T> p = plan_chunks<T>(w, x.count, dw.shape[1], out);
   const int64_t steps = p.steps();
   // A job is a few panels of one group and one share of the chunks.
