@@ -81,11 +81,17 @@ class TensorLibrary(Library):
         return [nn.Conv2d(c, o, k, padding=padding, activation="relu")]
 
     def layouts(self, images: bool) -> tuple[str, ...]:
-        return ("nhwc", "nchw") if images and self.is_torch else ("",)
+        return ("nhwc", "nchw") if images else ("",)
 
     def laid_out(self, thing, layout: str):
         """A tensor or a module in the memory layout of that name."""
-        return thing.to(memory_format=self.module.channels_last) if layout == "nhwc" else thing
+        if layout != "nhwc":
+            return thing
+        if self.is_torch:
+            return thing.to(memory_format=self.module.channels_last)
+        # In tinyfin a layout is an order of strides; its modules keep what they are given.
+        is_image = isinstance(thing, self.module.Tensor) and thing.ndim == 4
+        return thing.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) if is_image else thing
 
     def optimizers(self, name: str, large: bool = False) -> dict[str, dict]:
         """Names and arguments of the ways to run an optimiser."""
