@@ -3,56 +3,71 @@
 #pragma once
 
 #include "backends/cpu/elementwise.h"
+#include "backends/cpu/transpose.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// Row-major transposes are cut into blocks: both sides then touch few cache lines at a time.
-constexpr int64_t kBlock = 16;
-
+// Elements along each side of the blocks that a transposed copy is cut into: in a block both
+// sides stay in the nearest cache, and streamed rows of the output are written in order.
 template <class T>
-static inline tf_status transpose(const Loop<2>& loop) {
-  const int r = loop.ndim - 2, c = loop.ndim - 1;
-  const int64_t rows = loop.shape[r], cols = loop.shape[c];
-  int64_t outer = 1;
-  for (int d = 0; d < r; ++d) outer *= loop.shape[d];
-  const int64_t bands = (rows + kBlock - 1) / kBlock;
-  const int64_t per_tile = kGrain / (kBlock * cols) + 1;  // bands
-  return parallel_range(outer * bands, per_tile, [&](int64_t begin, int64_t end) {
+constexpr int64_t kBlock = sizeof(T) == 8 ? 32 : 64;
+
+// The output is contiguous along its last dimension, the input along dimension `across`.
+template <class T>
+static inline tf_status transposed_copy(const Loop<2>& loop, int across) {
+  constexpr int64_t side = kBlock<T>;
+  const int last = loop.ndim - 1;
+  const int64_t rows = loop.shape[last], columns = loop.shape[across];
+  const int64_t in_stride = loop.stride[1][last], out_stride = loop.stride[0][across];
+  const int64_t bands = (rows + side - 1) / side, blocks = (columns + side - 1) / side;
+  bool streams = sizeof(T) > 1 && loop.total * int64_t(sizeof(T)) >= kStreamBytes &&
+                 aligned_for_stream(loop.data[0]);
+  for (int d = 0; d < last; ++d)
+    streams = streams && loop.stride[0][d] % Moved<T>::kWidth == 0;
+  const int64_t outer = loop.total / (rows * columns);
+  return parallel_range(outer * bands * blocks, kGrain / (side * side), [&](int64_t begin,
+                                                                           int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      int64_t rest = t / bands;
-      T* out = reinterpret_cast<T*>(loop.data[0]);
-      const T* in = reinterpret_cast<const T*>(loop.data[1]);
-      for (int d = r - 1; d >= 0; --d) {
+      const int64_t column = t % blocks * side, row = t / blocks % bands * side;
+      T* out = reinterpret_cast<T*>(loop.data[0]) + column * out_stride + row;
+      const T* in = reinterpret_cast<const T*>(loop.data[1]) + row * in_stride + column;
+      int64_t rest = t / blocks / bands;
+      for (int d = last - 1; d >= 0; --d) {
+        if (d == across) continue;
         const int64_t i = rest % loop.shape[d];
         rest /= loop.shape[d];
         out += i * loop.stride[0][d];
         in += i * loop.stride[1][d];
       }
-      const int64_t r0 = t % bands * kBlock, r1 = r0 + kBlock < rows ? r0 + kBlock : rows;
-      for (int64_t c0 = 0; c0 < cols; c0 += kBlock) {
-        const int64_t c1 = c0 + kBlock < cols ? c0 + kBlock : cols;
-        for (int64_t i = r0; i < r1; ++i)
-          for (int64_t j = c0; j < c1; ++j)
-            out[i * loop.stride[0][r] + j * loop.stride[0][c]] =
-                in[i * loop.stride[1][r] + j * loop.stride[1][c]];
+      const int64_t m = rows - row < side ? rows - row : side;
+      const int64_t n = columns - column < side ? columns - column : side;
+      if constexpr (sizeof(T) > 1) {
+        if (streams) {
+          transpose_block<true>(in, in_stride, out, out_stride, m, n);
+          continue;
+        }
       }
+      transpose_block(in, in_stride, out, out_stride, m, n);
     }
+    if (streams) end_of_stream();
   });
 }
 
 template <class T>
 static inline tf_status copy_same(const Loop<2>& loop) {
   const int last = loop.ndim - 1;
-  // The output is written along its rows, the input is contiguous along another dimension.
-  if (loop.ndim >= 2 && loop.stride[0][last] == 1 && loop.stride[1][last] != 1 &&
-      loop.stride[1][last - 1] == 1 && loop.total > 1024)
-    return transpose<T>(loop);
+  if (loop.stride[0][last] == 1 && loop.stride[1][last] != 1 && loop.total > 0)
+    for (int d = 0; d < last; ++d)
+      if (loop.stride[1][d] == 1) return transposed_copy<T>(loop, d);
   return for_rows(loop, [](char* const* ptr, const int64_t* stride, int64_t n) {
     T* out = reinterpret_cast<T*>(ptr[0]);
     const T* in = reinterpret_cast<const T*>(ptr[1]);
     if (stride[0] == 1 && stride[1] == 1) {
       memmove(out, in, size_t(n) * sizeof(T));
+    } else if (stride[0] == 1 && stride[1] == 0) {
+      const T value = *in;
+      for (int64_t i = 0; i < n; ++i) out[i] = value;
     } else {
       for (int64_t i = 0; i < n; ++i) out[i * stride[0]] = in[i * stride[1]];
     }
