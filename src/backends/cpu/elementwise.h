@@ -80,26 +80,28 @@ static inline tf_status for_rows(const Loop<N>& loop, const Row& row, int64_t gr
     return TINYFIN_OK;
   }
   return parallel_range(loop.total, grain, [&](int64_t begin, int64_t end) {
-    // Indices of element `begin`, then row by row.
-    int64_t index[8], rest = begin;
-    for (int d = inner; d >= 0; --d) {
+    // The row that holds element `begin`: indices, and where it starts in every operand.
+    int64_t index[8], rest = begin / loop.shape[inner];
+    const int64_t first = begin % loop.shape[inner];
+    char* start[N];
+    for (int k = 0; k < N; ++k) start[k] = loop.data[k];
+    for (int d = inner - 1; d >= 0; --d) {
       index[d] = rest % loop.shape[d];
       rest /= loop.shape[d];
+      for (int k = 0; k < N; ++k) start[k] += index[d] * loop.stride[k][d] * loop.size[k];
     }
-    while (begin < end) {
-      char* ptr[N];
-      for (int k = 0; k < N; ++k) {
-        int64_t offset = 0;
-        for (int d = 0; d <= inner; ++d) offset += index[d] * loop.stride[k][d];
-        ptr[k] = loop.data[k] + offset * loop.size[k];
-      }
-      const int64_t left = loop.shape[inner] - index[inner];
+    for (int64_t skip = first; begin < end; skip = 0) {
+      const int64_t left = loop.shape[inner] - skip;
       const int64_t n = left < end - begin ? left : end - begin;
+      char* ptr[N];
+      for (int k = 0; k < N; ++k) ptr[k] = start[k] + skip * step[k] * loop.size[k];
       row(ptr, step, n);
       begin += n;
-      index[inner] = 0;
       for (int d = inner - 1; d >= 0; --d) {
-        if (++index[d] < loop.shape[d]) break;
+        const bool wraps = ++index[d] == loop.shape[d];
+        const int64_t steps = wraps ? 1 - loop.shape[d] : 1;
+        for (int k = 0; k < N; ++k) start[k] += steps * loop.stride[k][d] * loop.size[k];
+        if (!wraps) break;
         index[d] = 0;
       }
     }

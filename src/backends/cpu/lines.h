@@ -7,6 +7,8 @@
 #pragma once
 
 #include "backends/cpu/elementwise.h"
+#include "backends/cpu/rows.h"
+#include "backends/cpu/transpose.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -56,6 +58,27 @@ static inline int64_t line_offset(const Lines<N>& lines, int k, int64_t i) {
   return offset;
 }
 
+// A group of lines of n elements into a buffer (kIn), one after another, or back. Neighbours in
+// memory are transposed.
+template <bool kIn, class T>
+static inline void move_lines(T* base, const int64_t* offset, int64_t group, int64_t stride,
+                              T* buffer, int64_t pitch, int64_t n) {
+  using Bits = std::make_unsigned_t<IntOf<T>>;
+  bool neighbours = true;
+  for (int64_t g = 1; g < group; ++g) neighbours = neighbours && offset[g] == offset[0] + g;
+  if (neighbours) {
+    Bits* const outside = reinterpret_cast<Bits*>(base + offset[0]);
+    Bits* const inside = reinterpret_cast<Bits*>(buffer);
+    return kIn ? transpose_block(outside, stride, inside, pitch, n, group)
+               : transpose_block(inside, pitch, outside, stride, group, n);
+  }
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t g = 0; g < group; ++g) {
+      T &outside = base[offset[g] + j * stride], &inside = buffer[g * pitch + j];
+      kIn ? inside = outside : outside = inside;
+    }
+}
+
 // row(T* const line[M], int64_t i) over all lines i, each of lines.length contiguous elements.
 // base: where each of the first M operands starts; the others are the caller's to look up by
 // line_offset. Operand 0 is the output where `writes`.
@@ -94,67 +117,18 @@ static tf_status for_lines(const Lines<N>& lines, T* const (&base)[M], const Row
       for (int k = 0; k < M; ++k)
         for (int64_t g = 0; g < group; ++g) offset[k][g] = line_offset(lines, k, i0 + g);
       for (int k = writes; k < M; ++k)
-        for (int64_t j = 0; j < n; ++j)
-          for (int64_t g = 0; g < group; ++g)
-            buffer[(k * kGroup + g) * pitch + j] = base[k][offset[k][g] + j * lines.stride[k]];
+        move_lines<true>(base[k], offset[k], group, lines.stride[k], buffer + k * kGroup * pitch,
+                         pitch, n);
       for (int64_t g = 0; g < group; ++g) {
         T* line[M];
         for (int k = 0; k < M; ++k) line[k] = buffer + (k * kGroup + g) * pitch;
         row(line, i0 + g);
       }
-      for (int64_t j = 0; writes && j < n; ++j)
-        for (int64_t g = 0; g < group; ++g)
-          base[0][offset[0][g] + j * lines.stride[0]] = buffer[g * pitch + j];
+      if (writes) move_lines<false>(base[0], offset[0], group, lines.stride[0], buffer, pitch, n);
     }
     host->host_free(buffer, bytes);
   });
   return failed ? error(TINYFIN_ERROR_MEMORY, "out of host memory for a buffer of lines") : status;
-}
-
-// Over a contiguous row -----------------------------------------------------------------------
-
-template <class T>
-static inline T row_max(const T* x, int64_t n) {
-  constexpr int w = Vec<T>::kWidth;
-  if (n < w) {
-    T m = x[0];
-    for (int64_t i = 1; i < n; ++i) m = x[i] > m || x[i] != x[i] ? x[i] : m;
-    return m;
-  }
-  // The last register overlaps the one before: no element is missed, none counts for more.
-  Vec<T> m = load(x);
-  const auto join = [](Vec<T> a, Vec<T> b) TF_ALWAYS_INLINE { return select(a == a, max(a, b), a); };
-  for (int64_t i = w; i + w <= n; i += w) m = join(m, load(x + i));
-  return fold(join(m, load(x + n - w)), join);
-}
-
-// Sum of term(i-th elements), term taking an index and giving a register of which the lanes past
-// n do not count.
-template <class T, class Term>
-TF_INLINE T row_sum(int64_t n, const Term& term) {
-  constexpr int w = Vec<T>::kWidth;
-  Vec<T> s(T(0));
-  int64_t i = 0;
-  for (; i + w <= n; i += w) s += term(i, int64_t(w));
-  if (i < n) {
-    const auto in_row = iota<IntOf<T>>() < Vec<IntOf<T>>(IntOf<T>(n - i));
-    s += select(in_row, term(i, n - i), Vec<T>(T(0)));
-  }
-  return sum(s);
-}
-
-// out[i] = f(i-th elements); f takes an index and a number of lanes.
-template <class T, class F>
-TF_INLINE void fill_row(T* out, int64_t n, const F& f) {
-  constexpr int w = Vec<T>::kWidth;
-  int64_t i = 0;
-  for (; i + w <= n; i += w) store(out + i, f(i, int64_t(w)));
-  if (i < n) store_n(out + i, f(i, n - i), n - i);
-}
-
-template <class T>
-TF_INLINE Vec<T> load_lanes(const T* p, int64_t lanes) {
-  return lanes == Vec<T>::kWidth ? load(p) : load_n(p, lanes);
 }
 
 }  // namespace

@@ -94,20 +94,76 @@ TF_INLINE Vec<T> ceil(Vec<T> x) {
 
 // float32 ------------------------------------------------------------------------------------
 
-// exp(x) = 2^n exp(r), |r| <= log(2)/2; (exp(r) - 1 - r) / r² is the polynomial. 2^n is applied
-// in two steps, so that the result may be denormal or overflow.
-TF_INLINE F32 exp(F32 x) {
-  constexpr float c[] = {0.5f, 0.16666518f, 0.041666206f, 0.008368888f, 0.0013950584f};
-  x = max(F32(-104.f), min(F32(89.f), x));  // NaN stays
-  const F32 n = nearest(x * F32(1.44269504f));
-  F32 r = fma(n, F32(-0.693359375f), x);
-  r = fma(n, F32(2.12194440e-4f), r);
-  const F32 p = fma(polynomial(r, c), r * r, r) + F32(1.f);
+// p * 2^n of a whole n. 2^n is applied in two steps where there is no instruction for it, so that
+// the result may be denormal or overflow.
+TF_INLINE F32 times_power(F32 p, F32 n) {
+#if defined(TF_SIMD_AVX512)
+  return F32((F32::Raw)_mm512_maskz_scalef_ps(-1, (__m512)p.v, (__m512)n.v));
+#else
   const I32 i = convert<int32_t>(n), half = i >> 1;
   const F32 scale1 = bit_cast<float>((half + I32(127)) << 23);
   const F32 scale2 = bit_cast<float>((i - half + I32(127)) << 23);
   return p * scale1 * scale2;
+#endif
 }
+
+// exp(x) = 2^n (1 + p), |x - n log(2)| <= log(2)/2; x finite and |n| < 2^22.
+struct ExpPartsF {
+  F32 n, p;
+};
+// (exp(r) - 1 - r) / r² is the polynomial.
+TF_INLINE ExpPartsF exp_parts(F32 x) {
+  const F32 n = nearest(x * F32(1.44269504f));
+  F32 r = fma(n, F32(-0.693359375f), x);
+  r = fma(n, F32(2.12194440e-4f), r);
+  const F32 rr = r * r, low = fma(F32(0.16666518f), r, F32(0.5f)),
+            high = fma(F32(0.008368888f), r, F32(0.041666206f));
+  return {n, fma(fma(fma(F32(0.0013950584f), rr, high), rr, low), rr, r)};
+}
+
+#if defined(TF_SIMD_AVX512)
+
+// table[i], i in the low four bits of each lane's pattern.
+TF_INLINE F32 lookup(F32 i, const float (&table)[16]) {
+  return F32((F32::Raw)_mm512_maskz_permutexvar_ps(-1, (__m512i)i.v, (__m512)load(table).v));
+}
+
+// Where a register holds 2^(j/16) for all j: exp(x) = 2^floor(n) 2^(j/16) exp(r) with x log2(e)
+// rounded to n, a whole number of sixteenths. |r| <= log(2)/32, a cubic is enough. kFine: what
+// rounding took from the powers is added back, 0.75 ulp instead of 1.
+template <bool kFine>
+TF_INLINE F32 exp_by_table(F32 x) {
+  alignas(64) static constexpr float kPowers[16] = {
+      1.0f,       1.0442737f, 1.0905077f, 1.1387886f, 1.1892071f, 1.2418578f,
+      1.2968396f, 1.3542556f, 1.4142135f, 1.4768262f, 1.5422108f, 1.6104903f,
+      1.6817929f, 1.7562522f, 1.8340081f, 1.9152066f};
+  alignas(64) static constexpr float kRests[16] = {
+      0.0f,            4.8334702e-08f,  -1.307754e-08f,  5.3862223e-08f,
+      3.7976353e-08f,  4.4968381e-08f,  -4.0189995e-08f, -1.0123349e-08f,
+      2.4203235e-08f,  -4.5008989e-08f, 8.0709048e-09f,  9.8362172e-09f,
+      -2.4755327e-08f, -9.2357704e-09f, -1.1239278e-08f, 9.8453281e-09f};
+  x = max(F32(-104.f), min(F32(89.f), x));  // NaN stays
+  constexpr float kSixteenths = 786432.f;   // 1.5 * 2^19: the last bit is 1/16
+  const F32 shifted = fma(x, F32(1.44269504f), F32(kSixteenths)), n = shifted - F32(kSixteenths);
+  F32 r = fma(n, F32(-0.693359375f), x);
+  r = fma(n, F32(2.12194440e-4f), r);
+  const F32 p = fma(fma(F32(0.16667031f), r, F32(0.50001619f)), r * r, r);
+  const F32 power = lookup(shifted, kPowers);
+  if constexpr (kFine) return times_power(power + fma(power, p, lookup(shifted, kRests)), n);
+  return times_power(fma(power, p, power), n);
+}
+TF_INLINE F32 exp(F32 x) { return exp_by_table<false>(x); }
+TF_INLINE F32 exp_fine(F32 x) { return exp_by_table<true>(x); }
+
+#else
+
+TF_INLINE F32 exp(F32 x) {
+  const ExpPartsF e = exp_parts(max(F32(-104.f), min(F32(89.f), x)));  // NaN stays
+  return times_power(e.p + F32(1.f), e.n);
+}
+TF_INLINE F32 exp_fine(F32 x) { return exp(x); }
+
+#endif
 
 // x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); (log(1 + f) - f + f²/2) / f³ is the polynomial.
 TF_INLINE F32 log(F32 x) {
@@ -130,17 +186,17 @@ TF_INLINE F32 log(F32 x) {
   return select(x == F32(0.f), F32(-kInfinityF), r);
 }
 
-// (tanh(t) - t) / t³ in t² for t < 0.625, else 1 - 2 / (exp(2t) + 1).
+// m / (m + 2) with m = exp(2t) - 1, which keeps its digits where t is small. From 9.02 on tanh is 1.
 TF_INLINE F32 tanh(F32 x) {
-  constexpr float c[] = {-0.33333284f, 0.13331491f, -0.053743426f, 0.020650376f, -0.0057168347f};
-  const F32 t = abs(x), z = t * t;
-  const F32 small = fma(z * polynomial(z, c), t, t);
-  const F32 large = F32(1.f) - F32(2.f) / (exp(t + t) + F32(1.f));
-  return with_sign_of(select(t < F32(0.625f), small, large), x);
+  const F32 t = min(F32(9.1f), abs(x));  // NaN stays
+  const ExpPartsF e = exp_parts(t + t);
+  const F32 scale = times_power(F32(1.f), e.n);
+  const F32 m = fma(scale, e.p, scale - F32(1.f));
+  return with_sign_of(m / (m + F32(2.f)), x);
 }
 
 TF_INLINE F32 sigmoid(F32 x) {
-  const F32 e = exp(-abs(x));  // at most 1: nothing overflows
+  const F32 e = exp_fine(-abs(x));  // at most 1: nothing overflows
   const F32 s = F32(1.f) + e, lost = e - (s - F32(1.f));
   const F32 q = select(x < F32(0.f), e, F32(1.f)) / s;
   return fma(-q, lost, q);  // with what rounding took from s

@@ -2,7 +2,7 @@
 //
 // The first k dimensions of the indexed array are named by k index arrays of one shape, which
 // are first turned into row numbers and checked. index_put gives every tile a range of rows of
-// the output, through which it goes in the order of the indices: no two tiles write one place,
+// the output and the entries that name one of them, in their order: no two tiles write one place,
 // and sums have one order for any number of threads.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/copy.h"
@@ -114,28 +114,69 @@ static tf_status index_kernel(const tf_kernel_call* c, void*) {
 }
 TF_KERNEL(index, TINYFIN_DTYPES_ALL, index_kernel);
 
+// The entries of `rows` by tile of 2^shift rows of the output, in their own order within each:
+// those of tile t are at[first[t]] … at[first[t + 1] - 1].
+struct Buckets {
+  int64_t tiles, count;
+  int64_t* first = nullptr;
+  int64_t* at = nullptr;
+  ~Buckets() {
+    if (first) host->host_free(first, bytes());
+  }
+  size_t bytes() const { return size_t(tiles + 1 + count) * sizeof(int64_t); }
+};
+static tf_status make_buckets(const RowNumbers& rows, int64_t outputs, int shift, Buckets& b) {
+  b.tiles = ((outputs - 1) >> shift) + 1;
+  b.count = rows.count;
+  b.first = static_cast<int64_t*>(host->host_alloc(b.bytes()));
+  if (!b.first) return error(TINYFIN_ERROR_MEMORY, "out of host memory for row numbers");
+  b.at = b.first + b.tiles + 1;
+  for (int64_t t = 0; t <= b.tiles; ++t) b.first[t] = 0;
+  for (int64_t i = 0; i < rows.count; ++i) ++b.first[(rows.row[i] >> shift) + 1];
+  for (int64_t t = 0; t < b.tiles; ++t) b.first[t + 1] += b.first[t];
+  for (int64_t i = 0; i < rows.count; ++i) b.at[b.first[rows.row[i] >> shift]++] = i;
+  for (int64_t t = b.tiles; t > 0; --t) b.first[t] = b.first[t - 1];  // each had moved to its end
+  b.first[0] = 0;
+  return TINYFIN_OK;
+}
+
+constexpr int64_t kMaxBuckets = 4096;
+
+// out: `base`, or zeros where that is absent, or as it is where it is that array; then the rows.
 template <class T, bool kAdd>
-static tf_status put(const tf_view& value, const tf_view& out, int k, const RowNumbers& rows) {
+static tf_status put(const tf_view& base, const tf_view& value, const tf_view& out, int k,
+                     const RowNumbers& rows) {
   const int lead = value.ndim - (out.ndim - k);
   const Walk to = make_walk(out.shape, out.strides, k);
   const Walk from = make_walk(value.shape, value.strides, lead);
   const tf_view to_row = row_of(out, k), from_row = row_of(value, lead);
   const Loop<2> loop = make_loop<2>({&to_row, &from_row});
-  if (loop.total == 0 || rows.count == 0) return TINYFIN_OK;
   int64_t n = 1;
   for (int d = 0; d < k; ++d) n *= out.shape[d];
-  // Every tile reads all row numbers: few tiles where rows are short.
-  int64_t tiles = rows.count > kGrain / loop.total ? (loop.total >= 16 ? 64 : 8) : 1;
-  if (tiles > n) tiles = n;
+  if (n == 0 || loop.total == 0) return TINYFIN_OK;
   T* result = static_cast<T*>(out.data);
   const T* in = static_cast<const T*>(value.data);
-  const int64_t each = (n + tiles - 1) / tiles;
+  // A tile starts with its own rows, while they are in its cache, where memory allows.
+  const bool fresh = absent(base) || base.data != out.data;
+  const bool own = fresh && contiguous(out) && (absent(base) || contiguous(base));
+  if (fresh && !own) {
+    const tf_status status = absent(base) ? zero_view(out) : copy_view(out, base);
+    if (status != TINYFIN_OK) return status;
+  }
+  int shift = 0;
+  while ((n >> shift) > kMaxBuckets || (loop.total << shift) < kGrain / 2) ++shift;
+  Buckets buckets;
+  if (const tf_status status = make_buckets(rows, n, shift, buckets)) return status;
   const bool plain = loop.ndim == 1 && loop.stride[0][0] == 1 && loop.stride[1][0] == 1;
-  return parallel_range(n, each, [&](int64_t begin, int64_t end) {
-    for (int64_t b = 0; b < rows.count; ++b) {
-      if (rows.row[b] < begin || rows.row[b] >= end) continue;
-      T* row_to = result + to.at(rows.row[b]);
-      const T* row_from = in + from.at(b);
+  return parallel_range(buckets.tiles, 1, [&](int64_t first, int64_t last) {
+    const int64_t begin = first << shift, end = (last << shift) < n ? last << shift : n;
+    const size_t bytes = size_t((end - begin) * loop.total) * sizeof(T);
+    T* const mine = result + begin * loop.total;
+    if (own && absent(base)) memset(mine, 0, bytes);
+    else if (own) memcpy(mine, static_cast<const T*>(base.data) + begin * loop.total, bytes);
+    for (int64_t b = buckets.first[first]; b < buckets.first[last]; ++b) {
+      T* row_to = result + to.at(rows.row[buckets.at[b]]);
+      const T* row_from = in + from.at(buckets.at[b]);
       if (plain) {
         for (int64_t j = 0; j < loop.total; ++j)
           row_to[j] = kAdd ? T(row_to[j] + row_from[j]) : row_from[j];
@@ -163,17 +204,13 @@ static tf_status index_put_kernel(const tf_kernel_call* c, void*) {
   if (adds && out.dtype == TINYFIN_BOOL) return TINYFIN_ERROR_UNSUPPORTED;
   RowNumbers rows;
   if (const tf_status status = number_rows(out, c->in + 2, k, c->attr + 1, rows)) return status;
-  const tf_status status = absent(base)             ? zero_view(out)
-                           : base.data != out.data ? copy_view(out, base)
-                                                   : TINYFIN_OK;
-  if (status != TINYFIN_OK) return status;
   if (adds)
     return with_number(out.dtype,
-                       [&](auto t) { return put<decltype(t), true>(value, out, k, rows); });
+                       [&](auto t) { return put<decltype(t), true>(base, value, out, k, rows); });
   switch (bytes_of(out.dtype)) {
-    case 1: return put<uint8_t, false>(value, out, k, rows);
-    case 4: return put<uint32_t, false>(value, out, k, rows);
-    default: return put<uint64_t, false>(value, out, k, rows);
+    case 1: return put<uint8_t, false>(base, value, out, k, rows);
+    case 4: return put<uint32_t, false>(base, value, out, k, rows);
+    default: return put<uint64_t, false>(base, value, out, k, rows);
   }
 }
 TF_KERNEL(index_put, TINYFIN_DTYPES_ALL, index_put_kernel);

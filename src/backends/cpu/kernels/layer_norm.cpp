@@ -2,37 +2,10 @@
 // and shifted element by element; and its gradient, one pass over rows.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/elementwise.h"
+#include "backends/cpu/rows.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
-
-// body(vector of T, index, lanes) over n elements; lanes < width only in the last call.
-template <class T, class Body>
-TF_INLINE void for_vectors(int64_t n, const Body& body) {
-  constexpr int64_t kW = Vec<T>::kWidth;
-  int64_t i = 0;
-  for (; i + kW <= n; i += kW) body(i, kW);
-  if (i < n) body(i, n - i);
-}
-template <class T>
-TF_INLINE Vec<T> get(const T* p, int64_t lanes) {
-  return lanes == Vec<T>::kWidth ? load(p) : load_n(p, lanes);
-}
-template <class T>
-TF_INLINE void put(T* p, Vec<T> v, int64_t lanes) {
-  if (lanes == Vec<T>::kWidth) {
-    store(p, v);
-  } else {
-    store_n(p, v, lanes);
-  }
-}
-
-// The vector with lanes beyond `lanes` set to 0.
-template <class T>
-TF_INLINE Vec<T> only(Vec<T> v, int64_t lanes) {
-  if (lanes == Vec<T>::kWidth) return v;
-  return select(iota<IntOf<T>>() < Vec<IntOf<T>>(IntOf<T>(lanes)), v, Vec<T>(T(0)));
-}
 
 template <class T>
 static tf_status layer_norm_typed(const tf_kernel_call* c) {
@@ -49,23 +22,20 @@ static tf_status layer_norm_typed(const tf_kernel_call* c) {
   return parallel_range(rows, 1 + kGrain / (4 * n + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T* row = from + r * n;
-      V s(T(0));
-      for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE { s += get(row + i, m); });
-      const T mean = sum(s) / T(n);
-      V q(T(0));
-      for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
-        const V d = only(get(row + i, m) - V(mean), m);
-        q = fma(d, d, q);
-      });
-      const T rstd = T(1) / T(::sqrt(double(sum(q) / T(n) + eps)));
+      const T mean = row_sum<T>(n, [&](int64_t i, int64_t m)
+                                       TF_ALWAYS_INLINE { return load_lanes(row + i, m); }) / T(n);
+      const T var = row_sum<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
+                      const V d = load_lanes(row + i, m) - V(mean);
+                      return d * d;
+                    }) / T(n);
+      const T rstd = T(1) / T(::sqrt(double(var + eps)));
       means[r] = mean;
       rstds[r] = rstd;
-      T* out = to + r * n;
-      for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
-        V y = (get(row + i, m) - V(mean)) * V(rstd);
-        if (scale) y *= get(scale + i, m);
-        if (shift) y += get(shift + i, m);
-        put(out + i, y, m);
+      fill_row(to + r * n, n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
+        V y = (load_lanes(row + i, m) - V(mean)) * V(rstd);
+        if (scale) y *= load_lanes(scale + i, m);
+        if (shift) y += load_lanes(shift + i, m);
+        return y;
       });
     }
   });
@@ -104,20 +74,20 @@ static tf_status layer_norm_grad_typed(const tf_kernel_call* c) {
         const V mean(means[r]), rstd(rstds[r]);
         V s(T(0)), q(T(0));
         for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
-          const V g0 = get(grad + i, m), unit = (get(row + i, m) - mean) * rstd;
-          const V g = scale ? g0 * get(scale + i, m) : g0;
+          const V g0 = load_lanes(grad + i, m), unit = (load_lanes(row + i, m) - mean) * rstd;
+          const V g = scale ? g0 * load_lanes(scale + i, m) : g0;
           s += g;
           q = fma(g, unit, q);
           if (width) {
-            put(dw + i, fma(g0, unit, get(dw + i, m)), m);
-            put(db + i, get(db + i, m) + g0, m);
+            store_lanes(dw + i, fma(g0, unit, load_lanes(dw + i, m)), m);
+            store_lanes(db + i, load_lanes(db + i, m) + g0, m);
           }
         });
         const V mean_g(sum(s) / T(n)), mean_gx(sum(q) / T(n));
         for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
-          const V g0 = get(grad + i, m), unit = (get(row + i, m) - mean) * rstd;
-          const V g = scale ? g0 * get(scale + i, m) : g0;
-          put(dx + r * n + i, (g - mean_g - unit * mean_gx) * rstd, m);
+          const V g0 = load_lanes(grad + i, m), unit = (load_lanes(row + i, m) - mean) * rstd;
+          const V g = scale ? g0 * load_lanes(scale + i, m) : g0;
+          store_lanes(dx + r * n + i, (g - mean_g - unit * mean_gx) * rstd, m);
         });
       }
     }

@@ -98,51 +98,84 @@ static T reduce_block(const Reduction& r, const T* x, int64_t begin, int64_t end
   return total;
 }
 
-// Columns: neighbouring outputs lie side by side in memory, so a register holds many outputs.
+// Columns: neighbouring outputs lie side by side in memory, so a register holds many outputs, and
+// the input is read in order, a band of rows at a time. Their partial results stay in the cache.
+constexpr int64_t kColumns = 1024;   // columns of one tile
+constexpr int64_t kMaxBands = 32;    // of rows, each with partial results of its own
+
+// to[j] = join of rows [begin, end) at column j, for n columns.
+template <class Op, class T>
+static inline void join_rows(const Reduction& r, const T* x, int64_t begin, int64_t end, int64_t n,
+                             T* to) {
+  constexpr int64_t w = Vec<T>::kWidth;
+  const int inner = r.reduced - 1;
+  const int64_t step = r.stride[inner];
+  const Vec<T> nothing(Op::template identity<T>());
+  for (int64_t j = 0; j < n; j += w) store(to + j, nothing);
+  while (begin < end) {
+    const T* p = x + reduced_offset(r, begin);
+    int64_t left = r.shape[inner] - begin % r.shape[inner];
+    if (left > end - begin) left = end - begin;
+    begin += left;
+    const auto add_rows = [&]<int kRows>(Index<kRows>) TF_ALWAYS_INLINE {
+      const auto add = [&](int64_t j, const auto& get) TF_ALWAYS_INLINE {
+        Vec<T> sums = load(to + j);
+        unroll<kRows>([&](auto i) TF_ALWAYS_INLINE { sums = Op::join(sums, get(p + i * step + j)); });
+        store(to + j, sums);
+      };
+      int64_t j = 0;
+      for (; j + w <= n; j += w) add(j, [](const T* q) TF_ALWAYS_INLINE { return load(q); });
+      if (j < n) add(j, [=](const T* q) TF_ALWAYS_INLINE { return load_n(q, n - j); });
+      p += kRows * step;
+    };
+    for (; left >= 8; left -= 8) add_rows(Index<8>{});
+    for (; left > 0; --left) add_rows(Index<1>{});
+  }
+}
+
 template <class Op, class T>
 static tf_status reduce_columns(const Reduction& r, const T* x, T* out, T divisor) {
-  constexpr int w = Vec<T>::kWidth;
-  const int last = r.kept - 1, inner = r.reduced - 1;
-  const int64_t cols = r.kept_shape[last], outer = r.outputs / cols;
-  const int64_t strip = 4 * w;
-  const int64_t strips = (cols + strip - 1) / strip;
-  const int64_t grain = kGrain / (strip * r.count) + 1;
-  return parallel_range(outer * strips, grain, [&](int64_t begin, int64_t end) {
+  const int last = r.kept - 1;
+  const int64_t cols = r.kept_shape[last], step = r.kept_out[last];
+  const int64_t strips = (cols + kColumns - 1) / kColumns, tiles = r.outputs / cols * strips;
+  // Bands of rows only where there is little else to deal out.
+  int64_t bands = r.count * (cols < kColumns ? cols : kColumns) / kGrain;
+  if (bands * tiles > kMaxBands) bands = kMaxBands / tiles;
+  if (bands < 1) bands = 1;
+  const size_t bytes = bands > 1 ? size_t(bands * r.outputs) * sizeof(T) : 0;
+  T* const partial = bytes ? static_cast<T*>(host->host_alloc(bytes)) : nullptr;
+  if (bytes && !partial) return error(TINYFIN_ERROR_MEMORY, "out of host memory for partial results");
+  const auto finished = [=](T value) { return divisor == T(1) ? value : value / divisor; };
+  const int64_t grain = kGrain / (r.count / bands * (cols < kColumns ? cols : kColumns) + 1) + 1;
+  tf_status status = parallel_range(tiles * bands, grain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
+      const int64_t band = t % bands, strip = t / bands % strips, group = t / bands / strips;
       int64_t in_at, out_at;
-      locate(r, t / strips * cols, in_at, out_at);
-      const int64_t c0 = t % strips * strip, n = cols - c0 < strip ? cols - c0 : strip;
-      const Vec<T> nothing(Op::template identity<T>());
-      Vec<T> s0 = nothing, s1 = nothing, s2 = nothing, s3 = nothing;
-      for (int64_t i = 0; i < r.count; i += r.shape[inner]) {
-        const T* p = x + in_at + c0 + reduced_offset(r, i);
-        if (n == strip) {
-          for (int64_t j = 0; j < r.shape[inner]; ++j, p += r.stride[inner]) {
-            s0 = Op::join(s0, load(p));
-            s1 = Op::join(s1, load(p + w));
-            s2 = Op::join(s2, load(p + 2 * w));
-            s3 = Op::join(s3, load(p + 3 * w));
-          }
-          continue;
-        }
-        const auto part = [&](int k) { return n - k * w < 0 ? 0 : n - k * w < w ? n - k * w : w; };
-        for (int64_t j = 0; j < r.shape[inner]; ++j, p += r.stride[inner]) {
-          s0 = Op::join(s0, load_n(p, part(0)));
-          if (n > w) s1 = Op::join(s1, load_n(p + w, part(1)));
-          if (n > 2 * w) s2 = Op::join(s2, load_n(p + 2 * w, part(2)));
-          if (n > 3 * w) s3 = Op::join(s3, load_n(p + 3 * w, part(3)));
-        }
-      }
-      T* o = out + out_at + c0 * r.kept_out[last];
-      T row[4 * w];
-      store(row, s0);
-      store(row + w, s1);
-      store(row + 2 * w, s2);
-      store(row + 3 * w, s3);
-      for (int64_t j = 0; j < n; ++j)
-        o[j * r.kept_out[last]] = divisor == T(1) ? row[j] : row[j] / divisor;
+      locate(r, group * cols, in_at, out_at);
+      const int64_t c0 = strip * kColumns, n = cols - c0 < kColumns ? cols - c0 : kColumns;
+      T total[kColumns];
+      join_rows<Op>(r, x + in_at + c0, r.count * band / bands, r.count * (band + 1) / bands, n,
+                    total);
+      if (partial)
+        memcpy(partial + band * r.outputs + group * cols + c0, total, size_t(n) * sizeof(T));
+      else
+        for (int64_t j = 0; j < n; ++j) out[out_at + (c0 + j) * step] = finished(total[j]);
     }
   });
+  if (partial) {
+    if (status == TINYFIN_OK)
+      status = parallel_range(r.outputs, kGrain / bands, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          T total = partial[i];
+          for (int64_t b = 1; b < bands; ++b) total = Op::join(total, partial[b * r.outputs + i]);
+          int64_t in_at, out_at;
+          locate(r, i, in_at, out_at);
+          out[out_at] = finished(total);
+        }
+      });
+    host->host_free(partial, bytes);
+  }
+  return status;
 }
 
 // Each result is divided by `divisor` at the end (mean).

@@ -6,13 +6,14 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
+// A NaN in the row makes the sum NaN, and with it the row.
 template <class T>
 static void softmax_row(T* out, const T* x, int64_t n) {
   const Vec<T> shift(row_max(x, n));
-  fill_row(out, n, [&](int64_t i, int64_t lanes)
-                       TF_ALWAYS_INLINE { return exp(load_lanes(x + i, lanes) - shift); });
   const T total = row_sum<T>(n, [&](int64_t i, int64_t lanes) TF_ALWAYS_INLINE {
-    return load_lanes(out + i, lanes);
+    const Vec<T> y = exp(load_lanes(x + i, lanes) - shift);
+    store_lanes(out + i, y, lanes);
+    return y;
   });
   const Vec<T> scale(T(1) / total);
   fill_row(out, n, [&](int64_t i, int64_t lanes)
