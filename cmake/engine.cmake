@@ -38,6 +38,12 @@ endif()
 # Random numbers have the same bits on every instruction set.
 set_source_files_properties(src/backends/cpu/kernels/random.cpp
                             PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+# Vector math is long chains of dependent instructions: scheduling before registers are allocated
+# interleaves those of neighbouring registers.
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  set_source_files_properties(src/backends/cpu/kernels/transcendental.cpp
+                              PROPERTIES COMPILE_OPTIONS "-fschedule-insns;-fsched-pressure")
+endif()
 set(isa_flags_generic "")
 set(isa_flags_avx2 -mavx2 -mfma -mf16c)
 set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c

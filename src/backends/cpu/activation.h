@@ -8,11 +8,29 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// x Φ(x).
+// Φ(x) of the normal distribution.
+template <class T>
+TF_INLINE Vec<T> normal(Vec<T> x) {
+#if defined(TF_SIMD_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    const F32 above = normal_tail(abs(x));
+    return select(x < F32(0.f), above, F32(1.f) - above);
+  }
+#endif
+  const Vec<T> half(T(0.5));
+  return fma(half, erf(x * Vec<T>(T(0.70710678118654752))), half);
+}
+
+// x Φ(x), on AVX-512 as max(x, 0) - |x| (1 - Φ(|x|)), which keeps its digits where x is negative.
 template <class T>
 TF_INLINE Vec<T> gelu(Vec<T> x) {
-  const Vec<T> half(T(0.5));
-  return x * fma(half, erf(x * Vec<T>(T(0.70710678118654752))), half);
+#if defined(TF_SIMD_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    const F32 t = min(F32(8.f), abs(x));  // so that infinity does not meet the tail's 0
+    return fma(-t, normal_tail(t), max(F32(0.f), x));
+  }
+#endif
+  return x * normal(x);
 }
 
 // x (1 + tanh u) / 2 = x sigmoid(2u) with u = sqrt(2/π) (x + 0.044715 x³).

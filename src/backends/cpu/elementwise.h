@@ -67,10 +67,16 @@ static inline Loop<N> make_loop(const tf_view* const (&views)[N]) {
 
 // Elements per tile: below it a call runs on the caller's thread alone.
 constexpr int64_t kGrain = 32768;
+// Of a large array: memory is read fastest in few long pieces.
+static inline int64_t grain_of(int64_t total) {
+  const int64_t piece = (total / 32 + 63) / 64 * 64;
+  return piece > kGrain ? piece : kGrain;
+}
 
 // row(char* const ptr[N], const int64_t stride[N], int64_t n), over all elements.
 template <int N, class Row>
-static inline tf_status for_rows(const Loop<N>& loop, const Row& row, int64_t grain = kGrain) {
+static inline tf_status for_rows(const Loop<N>& loop, const Row& row, int64_t grain = 0) {
+  if (grain == 0) grain = grain_of(loop.total);
   if (loop.total == 0) return TINYFIN_OK;
   const int inner = loop.ndim - 1;
   int64_t step[N];
@@ -123,11 +129,19 @@ static inline void scatter(const T* from, T* to, int64_t stride, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i * stride] = from[i];
 }
 
-// out[i] = op(a[i]) for contiguous arrays; op takes and gives a Vec<T>.
-template <class T, class Op>
+// out[i] = op(a[i]) for contiguous arrays; op takes and gives a Vec<T>. kSide registers side by
+// side: more than one pays where op is a long chain of dependent instructions.
+template <int kSide = 1, class T, class Op>
 static inline void map(T* out, const T* a, int64_t n, const Op& op) {
   constexpr int w = Vec<T>::kWidth;
   int64_t i = 0;
+  if constexpr (kSide > 1) {
+    for (; i + kSide * w <= n; i += kSide * w) {
+      Vec<T> r[kSide];
+      unroll<kSide>([&](auto k) TF_ALWAYS_INLINE { r[k] = op(load(a + i + k * w)); });
+      unroll<kSide>([&](auto k) TF_ALWAYS_INLINE { store(out + i + k * w, r[k]); });
+    }
+  }
   for (; i + w <= n; i += w) store(out + i, op(load(a + i)));
   if (i < n) store_n(out + i, op(load_n(a + i, n - i)), n - i);
 }
@@ -154,18 +168,18 @@ static inline void map2(T* out, const T* a, bool fixed_a, const T* b, bool fixed
 }
 
 // The whole of a unary kernel for one type.
-template <class T, class Op>
+template <class T, int kSide = 1, class Op>
 static inline tf_status unary(const tf_kernel_call* c, const Op& op) {
   const Loop<2> loop = make_loop<2>({&c->out[0], &c->in[0]});
   return for_rows(loop, [&](char* const* ptr, const int64_t* stride, int64_t n) {
     T* out = reinterpret_cast<T*>(ptr[0]);
     const T* a = reinterpret_cast<const T*>(ptr[1]);
-    if (stride[0] == 1 && stride[1] == 1) return map(out, a, n, op);
+    if (stride[0] == 1 && stride[1] == 1) return map<kSide>(out, a, n, op);
     T buffer[kBuffer];
     for (int64_t i = 0; i < n; i += kBuffer) {
       const int64_t m = n - i < kBuffer ? n - i : kBuffer;
       gather(a + i * stride[1], stride[1], buffer, m);
-      map(buffer, buffer, m, op);
+      map<kSide>(buffer, buffer, m, op);
       scatter(buffer, out + i * stride[0], stride[0], m);
     }
   });

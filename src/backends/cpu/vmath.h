@@ -9,69 +9,14 @@
 
 #include <math.h>
 
-#include "backends/cpu/simd.h"
+#include "backends/cpu/vmath_basic.h"
+
+#if defined(TF_SIMD_AVX512)  // known from simd.h
+#include "backends/cpu/vmath_tables.h"
+#endif
 
 namespace tf::cpu::TF_ISA {
 namespace {
-
-// c[0] + c[1] x + … by Horner's rule.
-template <class T, int N>
-TF_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[N]) {
-  Vec<T> r(c[N - 1]);
-  unroll<N - 1>([&](auto i) TF_ALWAYS_INLINE { r = fma(r, x, Vec<T>(c[N - 2 - i])); });
-  return r;
-}
-
-template <class T>
-TF_INLINE Vec<IntOf<T>> sign_bit(Vec<T> x) {
-  return bit_cast<IntOf<T>>(x) & Vec<IntOf<T>>(sizeof(T) == 4 ? IntOf<T>(INT32_MIN)
-                                                              : IntOf<T>(INT64_MIN));
-}
-// |magnitude| with the sign bit of x.
-template <class T>
-TF_INLINE Vec<T> with_sign_of(Vec<T> magnitude, Vec<T> x) {
-  return bit_cast<T>(bit_cast<IntOf<T>>(abs(magnitude)) | sign_bit(x));
-}
-
-// One call of a scalar function per lane.
-template <class T, class F>
-TF_INLINE Vec<T> per_lane(Vec<T> x, F f) {
-  Vec<T> r;
-  for (int i = 0; i < Vec<T>::kWidth; ++i) r.v[i] = f(x.v[i]);
-  return r;
-}
-
-// Two registers of doubles hold one of floats.
-struct Wide {
-  F64 lo, hi;
-};
-template <size_t... I>
-TF_INLINE Wide widen(F32 x, std::index_sequence<I...>) {
-  constexpr int n = int(sizeof...(I));
-  return {F64(__builtin_convertvector(__builtin_shufflevector(x.v, x.v, int(I)...), F64::Raw)),
-          F64(__builtin_convertvector(__builtin_shufflevector(x.v, x.v, int(I) + n...), F64::Raw))};
-}
-TF_INLINE Wide widen(F32 x) { return widen(x, std::make_index_sequence<size_t(F64::kWidth)>{}); }
-template <size_t... I>
-TF_INLINE F32 narrow(Wide w, std::index_sequence<I...>) {
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
-  const Half lo = __builtin_convertvector(w.lo.v, Half), hi = __builtin_convertvector(w.hi.v, Half);
-  return F32(__builtin_shufflevector(lo, hi, int(I)...));
-}
-TF_INLINE F32 narrow(Wide w) { return narrow(w, std::make_index_sequence<size_t(F32::kWidth)>{}); }
-template <class F>
-TF_INLINE F32 in_double(F32 x, F f) {
-  const Wide w = widen(x);
-  return narrow({f(w.lo), f(w.hi)});
-}
-template <class F>
-TF_INLINE F32 in_double(F32 x, F32 y, F f) {
-  const Wide a = widen(x), b = widen(y);
-  return narrow({f(a.lo, b.lo), f(a.hi, b.hi)});
-}
-
-constexpr float kInfinityF = __builtin_inff();
-constexpr double kInfinity = __builtin_inf();
 
 // Rounding -------------------------------------------------------------------------------------------
 
@@ -94,74 +39,33 @@ TF_INLINE Vec<T> ceil(Vec<T> x) {
 
 // float32 ------------------------------------------------------------------------------------
 
-// p * 2^n of a whole n. 2^n is applied in two steps where there is no instruction for it, so that
-// the result may be denormal or overflow.
-TF_INLINE F32 times_power(F32 p, F32 n) {
-#if defined(TF_SIMD_AVX512)
-  return F32((F32::Raw)_mm512_maskz_scalef_ps(-1, (__m512)p.v, (__m512)n.v));
-#else
-  const I32 i = convert<int32_t>(n), half = i >> 1;
-  const F32 scale1 = bit_cast<float>((half + I32(127)) << 23);
-  const F32 scale2 = bit_cast<float>((i - half + I32(127)) << 23);
-  return p * scale1 * scale2;
-#endif
-}
+#if !defined(TF_SIMD_AVX512)
 
-// exp(x) = 2^n (1 + p), |x - n log(2)| <= log(2)/2; x finite and |n| < 2^22.
-struct ExpPartsF {
-  F32 n, p;
-};
-// (exp(r) - 1 - r) / r² is the polynomial.
-TF_INLINE ExpPartsF exp_parts(F32 x) {
+// exp(x) = 2^n exp(r), |r| <= log(2)/2; (exp(r) - 1 - r) / r² is the polynomial. 2^n is applied
+// in two steps, so that the result may be denormal or overflow.
+TF_INLINE F32 exp(F32 x) {
+  x = max(F32(-104.f), min(F32(89.f), x));  // NaN stays
   const F32 n = nearest(x * F32(1.44269504f));
   F32 r = fma(n, F32(-0.693359375f), x);
   r = fma(n, F32(2.12194440e-4f), r);
   const F32 rr = r * r, low = fma(F32(0.16666518f), r, F32(0.5f)),
             high = fma(F32(0.008368888f), r, F32(0.041666206f));
-  return {n, fma(fma(fma(F32(0.0013950584f), rr, high), rr, low), rr, r)};
-}
-
-#if defined(TF_SIMD_AVX512)
-
-// table[i], i in the low four bits of each lane's pattern.
-TF_INLINE F32 lookup(F32 i, const float (&table)[16]) {
-  return F32((F32::Raw)_mm512_maskz_permutexvar_ps(-1, (__m512i)i.v, (__m512)load(table).v));
-}
-
-// Where a register holds 2^(j/16) for all j: exp(x) = 2^floor(n) 2^(j/16) exp(r) with x log2(e)
-// rounded to n, a whole number of sixteenths. |r| <= log(2)/32, a cubic is enough. kFine: what
-// rounding took from the powers is added back, 0.75 ulp instead of 1.
-template <bool kFine>
-TF_INLINE F32 exp_by_table(F32 x) {
-  alignas(64) static constexpr float kPowers[16] = {
-      1.0f,       1.0442737f, 1.0905077f, 1.1387886f, 1.1892071f, 1.2418578f,
-      1.2968396f, 1.3542556f, 1.4142135f, 1.4768262f, 1.5422108f, 1.6104903f,
-      1.6817929f, 1.7562522f, 1.8340081f, 1.9152066f};
-  alignas(64) static constexpr float kRests[16] = {
-      0.0f,            4.8334702e-08f,  -1.307754e-08f,  5.3862223e-08f,
-      3.7976353e-08f,  4.4968381e-08f,  -4.0189995e-08f, -1.0123349e-08f,
-      2.4203235e-08f,  -4.5008989e-08f, 8.0709048e-09f,  9.8362172e-09f,
-      -2.4755327e-08f, -9.2357704e-09f, -1.1239278e-08f, 9.8453281e-09f};
-  x = max(F32(-104.f), min(F32(89.f), x));  // NaN stays
-  constexpr float kSixteenths = 786432.f;   // 1.5 * 2^19: the last bit is 1/16
-  const F32 shifted = fma(x, F32(1.44269504f), F32(kSixteenths)), n = shifted - F32(kSixteenths);
-  F32 r = fma(n, F32(-0.693359375f), x);
-  r = fma(n, F32(2.12194440e-4f), r);
-  const F32 p = fma(fma(F32(0.16667031f), r, F32(0.50001619f)), r * r, r);
-  const F32 power = lookup(shifted, kPowers);
-  if constexpr (kFine) return times_power(power + fma(power, p, lookup(shifted, kRests)), n);
-  return times_power(fma(power, p, power), n);
-}
-TF_INLINE F32 exp(F32 x) { return exp_by_table<false>(x); }
-TF_INLINE F32 exp_fine(F32 x) { return exp_by_table<true>(x); }
-
-#else
-
-TF_INLINE F32 exp(F32 x) {
-  const ExpPartsF e = exp_parts(max(F32(-104.f), min(F32(89.f), x)));  // NaN stays
-  return times_power(e.p + F32(1.f), e.n);
+  const F32 p = fma(fma(fma(F32(0.0013950584f), rr, high), rr, low), rr, r) + F32(1.f);
+  const I32 i = convert<int32_t>(n), half = i >> 1;
+  const F32 scale1 = bit_cast<float>((half + I32(127)) << 23);
+  const F32 scale2 = bit_cast<float>((i - half + I32(127)) << 23);
+  return p * scale1 * scale2;
 }
 TF_INLINE F32 exp_fine(F32 x) { return exp(x); }
+
+// (tanh(t) - t) / t³ in t² for t < 0.625, else 1 - 2 / (exp(2t) + 1).
+TF_INLINE F32 tanh(F32 x) {
+  constexpr float c[] = {-0.33333284f, 0.13331491f, -0.053743426f, 0.020650376f, -0.0057168347f};
+  const F32 t = abs(x), z = t * t;
+  const F32 small = fma(z * polynomial(z, c), t, t);
+  const F32 large = F32(1.f) - F32(2.f) / (exp(t + t) + F32(1.f));
+  return with_sign_of(select(t < F32(0.625f), small, large), x);
+}
 
 #endif
 
@@ -184,15 +88,6 @@ TF_INLINE F32 log(F32 x) {
   r = select(x < F32(kInfinityF), r, x);  // infinity and NaN are their own logarithms
   r = select(x < F32(0.f), F32(__builtin_nanf("")), r);
   return select(x == F32(0.f), F32(-kInfinityF), r);
-}
-
-// m / (m + 2) with m = exp(2t) - 1, which keeps its digits where t is small. From 9.02 on tanh is 1.
-TF_INLINE F32 tanh(F32 x) {
-  const F32 t = min(F32(9.1f), abs(x));  // NaN stays
-  const ExpPartsF e = exp_parts(t + t);
-  const F32 scale = times_power(F32(1.f), e.n);
-  const F32 m = fma(scale, e.p, scale - F32(1.f));
-  return with_sign_of(m / (m + F32(2.f)), x);
 }
 
 TF_INLINE F32 sigmoid(F32 x) {

@@ -6,9 +6,11 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
+constexpr int kSide = kRegisters == 32 ? 4 : 1;  // floats that registers have room for
+
 template <class Op>
 static inline tf_status on_floats(const tf_kernel_call* c, const Op& op) {
-  return c->out[0].dtype == TINYFIN_FLOAT32 ? unary<float>(c, op) : unary<double>(c, op);
+  return c->out[0].dtype == TINYFIN_FLOAT32 ? unary<float, kSide>(c, op) : unary<double>(c, op);
 }
 template <class Op>
 static inline tf_status on_float_pairs(const tf_kernel_call* c, const Op& op) {
@@ -95,7 +97,7 @@ static tf_status softplus_kernel(const tf_kernel_call* c, void*) {
 TF_KERNEL(softplus, TINYFIN_DTYPES_FLOAT, softplus_kernel);
 
 // The forms are in activation.h: u = k (x + c x³) in the one with tanh.
-constexpr double kSqrtHalf = 0.70710678118654752, kInvSqrt2Pi = 0.39894228040143268;
+constexpr double kInvSqrt2Pi = 0.39894228040143268;
 constexpr double kTanhScale = 0.79788456080286536, kTanhCubic = 0.044715;
 
 static tf_status gelu_kernel(const tf_kernel_call* c, void*) {
@@ -115,10 +117,8 @@ static tf_status gelu_backward_kernel(const tf_kernel_call* c, void*) {
       return grad * fma(x * du, s - s * s, s);
     });
   return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
-    const auto half = constant(x, 0.5);
-    const auto below = fma(half, erf(x * constant(x, kSqrtHalf)), half);
-    const auto density = constant(x, kInvSqrt2Pi) * exp(-half * x * x);
-    return grad * fma(x, density, below);
+    const auto density = constant(x, kInvSqrt2Pi) * exp(constant(x, -0.5) * x * x);
+    return grad * fma(x, density, normal(x));
   });
 }
 TF_KERNEL(gelu_backward, TINYFIN_DTYPES_FLOAT, gelu_backward_kernel);
