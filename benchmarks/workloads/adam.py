@@ -3,7 +3,7 @@
 
 from benchmarks.case import Case, Goal
 
-FAMILY = "memory-bound"
+FAMILY = "hot-path"
 TENSORS = 4
 TINY = dict(rows=8)
 

@@ -3,7 +3,7 @@
 
 from benchmarks.case import Case, Goal
 
-FAMILY = "conv"
+FAMILY = "convolution"
 # batch, channels in, height = width, channels out, kernel, stride, padding, goal of the gradients
 SHAPES = [
     (64, 16, 14, 32, 3, 1, 1, 1.0),

@@ -3,7 +3,7 @@
 
 from benchmarks.case import Case, Goal
 
-FAMILY = "lstm"
+FAMILY = "recurrent"
 INPUTS, UNITS = 128, 256
 TINY = dict(steps=2, batch=2)
 

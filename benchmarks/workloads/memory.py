@@ -3,7 +3,7 @@
 
 from benchmarks.case import Case, Goal
 
-FAMILY = "memory-bound"
+FAMILY = "reductions"
 ROWS = 4096
 TINY = dict(rows=4, columns=8)
 

@@ -3,7 +3,7 @@
 
 from benchmarks.case import Case, Goal
 
-FAMILY = "memory-bound"
+FAMILY = "elementwise"
 TINY = dict(n=64)
 
 CASES = [
