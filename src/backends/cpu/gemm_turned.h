@@ -10,10 +10,13 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
+// Small registers turn tiles in too many steps.
+constexpr bool kTurns = kVectorBytes > 16;
+
 // Packing A and turning C costs less than packing B.
 template <class T>
 bool worth_turning(const Gemm<T>& g) {
-  return g.b_row == 1 && g.b_col != 1 && g.reduce == 1 && !g.accumulate && g.k > 0 &&
+  return kTurns && g.b_row == 1 && g.b_col != 1 && g.reduce == 1 && !g.accumulate && g.k > 0 &&
          g.n >= kMaxRows<kPanel> && double(g.m) * double(g.n + g.k) < double(g.n) * double(g.k) &&
          g.m * g.k <= (1 << 20) / int64_t(sizeof(T));
 }
