@@ -57,6 +57,8 @@ TF_INLINE void transpose(Vec<T>* r) {
 // the tile become columns of C; `tail` then counts rows of C, `bias` runs along the tile's rows
 // and `load_c` is not heeded.
 enum class Layout { kRowMajor, kColumnMajor, kTurned };
+// Small registers would turn a tile in too many steps: nothing asks for it there.
+constexpr bool kTurns = kVectorBytes > 16;
 
 // The rows of a tile, which are columns of C, with what follows the sums.
 template <class T, int kRows, int kVectors>
@@ -184,7 +186,7 @@ inline const TileFn<T>* tiles_of(Layout layout) {
   switch (layout) {
     case Layout::kRowMajor: return kTiles<T, kVectors, Layout::kRowMajor>.of_rows;
     case Layout::kColumnMajor: return kTiles<T, kVectors, Layout::kColumnMajor>.of_rows;
-    default: return kTiles<T, kVectors, Layout::kTurned>.of_rows;
+    default: return kTiles<T, kVectors, kTurns ? Layout::kTurned : Layout::kRowMajor>.of_rows;
   }
 }
 template <class T>

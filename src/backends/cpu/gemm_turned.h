@@ -10,9 +10,6 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// Small registers turn tiles in too many steps.
-constexpr bool kTurns = kVectorBytes > 16;
-
 // Packing A and turning C costs less than packing B.
 template <class T>
 bool worth_turning(const Gemm<T>& g) {
