@@ -26,7 +26,7 @@ static void log_softmax_row(T* out, const T* x, int64_t n) {
   const T total = row_sum<T>(n, [&](int64_t i, int64_t lanes) TF_ALWAYS_INLINE {
     return exp(load_lanes(x + i, lanes) - shift);
   });
-  const Vec<T> log_total(T(::log(double(total))));
+  const Vec<T> log_total = Vec<T>(static_cast<T>(::log(double(total))));
   fill_row(out, n, [&](int64_t i, int64_t lanes) TF_ALWAYS_INLINE {
     return (load_lanes(x + i, lanes) - shift) - log_total;
   });
