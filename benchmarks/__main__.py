@@ -14,7 +14,7 @@ from benchmarks import records
 from benchmarks.case import BUILDERS, load_workload, workload_names
 from benchmarks.machine import Roof, commit, instructions, processor, scheduling, versions
 from benchmarks.measure import Sampling, measure
-from benchmarks.sides import SIDES, UNSET, Peers, Worker, settings
+from benchmarks.sides import SIDES, UNSET, Peers, Worker, recorded, settings
 from benchmarks.text import header, line
 
 
@@ -65,7 +65,7 @@ def run_record(sides, thread_counts, peers: Peers, roof: Roof) -> dict:
         "unset": list(UNSET),
         "scheduling": scheduling(),
         "settings": {
-            str(t): {side: settings(SIDES[side], t, peers.shim) for side in sides}
+            str(t): {side: recorded(settings(SIDES[side], t, peers.shim)) for side in sides}
             for t in thread_counts
         },
         "roof": {str(t): roof.all(t) for t in thread_counts},

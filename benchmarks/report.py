@@ -162,8 +162,7 @@ def settings(run: dict) -> str:
     most = max(run["settings"])
     lines = []
     for side, env in run["settings"][most].items():
-        # Where a library lies on that machine says nothing.
-        shown = " ".join(f"{k}={v.rsplit('/', 1)[-1]}" for k, v in env.items())
+        shown = " ".join(f"{k}={v}" for k, v in env.items())
         lines.append(f"- {PEERS.get(side, side)}: `{shown}`")
     return "\n".join(lines)
 

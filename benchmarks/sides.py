@@ -100,6 +100,11 @@ def settings(side: Side, threads: int, shim: Path | None) -> dict[str, str]:
     return env
 
 
+def recorded(env: dict[str, str]) -> dict[str, str]:
+    """Settings as results keep them: of a file its name, wherever it lies here."""
+    return {k: Path(v).name if v.startswith("/") else v for k, v in env.items()}
+
+
 class Worker:
     """A process that prepares and takes samples of one side when told to."""
 
