@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 from emit_c import NOTICE, c_params, wrapped
 from headers import Header
-from schema import Op
+from schema import Op, SchemaError
 
 
 def _shim_return(op: Op) -> tuple[str, list[str]]:
@@ -59,73 +60,46 @@ def _shim(op: Op) -> str:
     return shim_declaration(op, "static ", " {") + "\n  " + "\n  ".join(body) + "\n}"
 
 
-def scalar_operators(ops: list[Op], kind: str) -> list[Op]:
-    """Operators of exactly two tensors: their second may be a number. kind: of the result."""
-    return [
-        op
-        for op in ops
-        if op.result.kind == kind
-        and len(op.args) == 2
-        and all(a.is_tensor for a in op.args)
-        and any(op.named(k) for k in ("operator", "reflected", "inplace"))
-    ]
+def operators(ops: list[Op], kind: str) -> list[Op]:
+    """Those of two tensors, whose slots handle.h fills. kind: of the result."""
+    found = []
+    for op in ops:
+        named = any(op.named(k) for k in ("operator", "reflected", "inplace"))
+        tensors = sum(a.is_tensor for a in op.args)
+        if not named or op.result.kind != kind or tensors < 2:
+            continue
+        if len(op.args) != 2:
+            raise SchemaError(f"{op.name}: an operator takes its operands and nothing else")
+        found.append(op)
+    return found
 
 
-# Operators with a number: the scalar is made, used and dropped within one crossing.
-_SCALARS = """\
+# What handle.h calls for an operator, and the numbers by which it names them.
+_OPERATORS = """\
+enum {{ {numbers} }};
 static tf_status (*const tfpy_operators[])(const tf_tensor *, const tf_tensor *, tf_tensor **) = {{
     {operators},
 }};
+enum {{ {inplace_numbers} }};
 static tf_status (*const tfpy_inplace_operators[])(tf_tensor *, const tf_tensor *) = {{
     {inplace},
-}};
-
-/* x op scalar, or scalar op x for the number ~op. Takes the scalar. */
-static tf_tensor *tfpy_with_scalar(int32_t op, const tf_tensor *x, tf_tensor *scalar) {{
-  tf_tensor *out = NULL;
-  tfpy_note(op >= 0 ? tfpy_operators[op](x, scalar, &out) : tfpy_operators[~op](scalar, x, &out));
-  tf_tensor_release(scalar);
-  return out;
-}}
-
-static tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value) {{
-  tf_tensor *scalar = NULL;
-  return tfpy_note(tf_tensor_scalar_f64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
-}}
-
-static tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value) {{
-  tf_tensor *scalar = NULL;
-  return tfpy_note(tf_tensor_scalar_i64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
-}}
-
-static int32_t tfpy_inplace_scalar(int32_t op, tf_tensor *x, tf_tensor *scalar) {{
-  const tf_status status = tfpy_note(tfpy_inplace_operators[op](x, scalar));
-  tf_tensor_release(scalar);
-  return status == 0;
-}}
-
-static int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value) {{
-  tf_tensor *scalar = NULL;
-  return !tfpy_note(tf_tensor_scalar_f64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
-}}
-
-static int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value) {{
-  tf_tensor *scalar = NULL;
-  return !tfpy_note(tf_tensor_scalar_i64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
-}}"""
-
-_SCALAR_DECLARATIONS = """\
-tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value);
-tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value);
-int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value);
-int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value);"""
+}};"""
 
 
-def _scalars(ops: list[Op]) -> str:
+def _operators(ops: list[Op]) -> str:
     def names(kind: str) -> str:
-        return ",\n    ".join("tf_" + op.name for op in scalar_operators(ops, kind))
+        return ",\n    ".join("tf_" + op.name for op in operators(ops, kind))
 
-    return _SCALARS.format(operators=names("tensor"), inplace=names("none"))
+    def numbers(kind: str) -> str:
+        text = ", ".join("TFPY_" + op.name.upper() for op in operators(ops, kind))
+        return "\n  ".join(textwrap.wrap(text, 90))
+
+    return _OPERATORS.format(
+        numbers=numbers("tensor"),
+        operators=names("tensor"),
+        inplace_numbers=numbers("none"),
+        inplace=names("none"),
+    )
 
 
 def cdef(headers: list[Header], ops: list[Op]) -> str:
@@ -143,8 +117,6 @@ def cdef(headers: list[Header], ops: list[Op]) -> str:
                 out.append(item)
     out += ["", "/* _shims.h */", "int32_t tfpy_status(void);"]
     out += [shim_declaration(op) for op in ops]
-    if scalar_operators(ops, "tensor") and scalar_operators(ops, "none"):
-        out.append(_SCALAR_DECLARATIONS)
     return "\n".join(out) + "\n"
 
 
@@ -179,6 +151,6 @@ def shims(headers: list[Header], ops: list[Op]) -> str:
     ]
     for op in ops:
         out += ["", _shim(op)]
-    if scalar_operators(ops, "tensor") and scalar_operators(ops, "none"):
-        out += ["", _scalars(ops)]
+    if operators(ops, "tensor") and operators(ops, "none"):
+        out += ["", _operators(ops)]
     return "\n".join(out) + "\n"

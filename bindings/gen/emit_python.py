@@ -11,7 +11,6 @@ import re
 import textwrap
 
 from emit_c import NOTICE, sections
-from emit_cffi import scalar_operators
 from schema import Arg, Op, SchemaError
 
 # Arguments that hold positions or truth values: lists and arrays keep their kind, where others
@@ -185,15 +184,15 @@ def _convert(op: Op) -> list[str]:
 def _result(op: Op, indent: str = "") -> list[str]:
     kind = op.result.kind
     if kind == "tensor":
-        lines = ["if h:", "    t = new(Tensor)", "    t._h = h", "    return t", "raise_last()"]
+        lines = ["return made(h)"]
     elif kind == "tuple":
         n = len(op.result.names)
-        items = ", ".join(f"adopt(outs[{i}])" for i in range(n))
+        items = ", ".join(f"made(outs[{i}])" for i in range(n))
         lines = ["if ok:", f"    return {items}", "raise_last()"]
     elif kind == "list":
         lines = [
             "if count >= 0:",
-            "    return [adopt(outs[i]) for i in range(count)]",
+            "    return [made(outs[i]) for i in range(count)]",
             "raise_last()",
         ]
     elif kind == "bool":
@@ -300,48 +299,6 @@ def _split_params(params: str) -> list[str]:
     return parts + [params[start:].strip()]
 
 
-def _operator(op: Op, kind: str, name: str, numbers: dict[str, int]) -> list[str]:
-    """An operator of two tensors, or of one and a number; another type gets its chance through
-    NotImplemented. numbers: of the operators that take Python's numbers straight away."""
-    rest = "".join(f", {_plain_default(x)}" for x in op.args[2:])
-
-    def call(other: str) -> str:
-        first, second = (other, "self._h") if kind == "reflected" else ("self._h", other)
-        return f"lib_{op.name}({first}, {second}{rest})"
-
-    slow = ["    other = operand(other)", "    if other is None:", "        return NotImplemented"]
-    target = "ok" if op.result.kind == "none" else "h"
-    result = (
-        ["if ok:", "    return self", "raise_last()"] if op.result.kind == "none" else _result(op)
-    )
-    body = ["try:", f"    {target} = {call('other._h')}", "except NOT_READY:"]
-    body += slow + [f"    {target} = {call('other._h')}"]
-    if op.name in numbers:
-        number = ~numbers[op.name] if kind == "reflected" else numbers[op.name]
-        shim = "lib_inplace" if op.result.kind == "none" else "lib_operator"
-        body = [
-            "kind = type(other)",
-            "if kind is float:",
-            f"    {target} = {shim}_f64({number}, self._h, other)",
-            "elif kind is int:",
-            f"    {target} = {shim}_i64({number}, self._h, other)",
-            "else:",
-        ] + ["    " + line for line in body]
-    body += result
-    head = f"def {name}(self, other: TensorLike) -> Tensor:"
-    return [head] + ["    " + line for line in body]
-
-
-def _plain_default(a: Arg) -> str:
-    """A default as the shim takes it; operators pass it for further arguments."""
-    d = py_default(a)
-    if a.type == "dtype":
-        return "0"
-    if d == "None":
-        return "NULL"
-    return d
-
-
 # What _convert.py offers; a generated module imports those it uses.
 _CONVERTERS = [
     "EMPTY",
@@ -354,7 +311,6 @@ _CONVERTERS = [
     "Ints",
     "TensorLike",
     "activation_number",
-    "adopt",
     "device_handle",
     "dtype_number",
     "in_range",
@@ -389,27 +345,19 @@ from typing import TYPE_CHECKING, Any{sequence}
 from ._convert import (
 {converters}
 )
-from ._native import ffi, lib
+from ._native import Handle, ffi, lib, made
 from .errors import raise_last
 
 if TYPE_CHECKING:
-    from .tensor import Tensor  # noqa: TC004
+    from .tensor import Tensor
 
-new = object.__new__
 ffi_new = ffi.new
-
-
-def bind(tensor_class: type) -> None:
-    """Tells the ops what class their results have (tensor.py, once it has defined it)."""
-    global Tensor
-    Tensor = tensor_class
-
 '''
 
 
 def _check_names(ops: list[Op]) -> None:
     """An argument must not hide what the function around it calls."""
-    taken = {*_CONVERTERS, "Tensor", "ffi_new", "new", "raise_last"}
+    taken = {*_CONVERTERS, "Tensor", "ffi_new", "made", "raise_last"}
     for op in ops:
         for a in op.args:
             if a.name in taken:
@@ -419,17 +367,11 @@ def _check_names(ops: list[Op]) -> None:
 def ops_module(ops: list[Op]) -> str:
     _check_names(ops)
     out = [f"lib_{op.name} = lib.tfpy_{op.name}" for op in ops]
-    numbers: dict[str, int] = {}
-    for kind, shim in (("tensor", "operator"), ("none", "inplace")):
-        found = scalar_operators(ops, kind)
-        numbers |= {op.name: i for i, op in enumerate(found)}
-        if found:
-            out += [f"lib_{shim}_{t} = lib.tfpy_{shim}_{t}" for t in ("f64", "i64")]
     for title, group in sections(ops):
         out += ["", "", f"# {title}"]
         for op in group:
             out += ["", ""] + _function(op)
-    out += ["", "", "class TensorOps:"]
+    out += ["", "", "class TensorOps(Handle):"]
     out += ['    """The methods and operators of Tensor that are ops."""', "", "    __slots__ = ()"]
     methods, exported = [], []
     for op in ops:
@@ -440,11 +382,8 @@ def ops_module(ops: list[Op]) -> str:
             methods += [f"    {n} = {py_name(op)}" for n in names]
         for kind in ("operator", "reflected", "inplace"):
             for name in op.named(kind):
-                tensors = [a for a in op.args[:2] if a.is_tensor]
-                if len(tensors) < 2:
+                if sum(a.is_tensor for a in op.args) < 2:  # else Handle has it
                     methods.append(f"    {name} = {py_name(op)}")
-                else:
-                    methods += [""] + ["    " + x for x in _operator(op, kind, name, numbers)] + [""]
     out += [""] + methods
     aliases = [
         f"{alias} = {py_name(op)}"

@@ -2,7 +2,7 @@
 """Writes the C source of tinyfin/_native.abi3.so:  python3 build_ffi.py OUTPUT.c
 
 CMake compiles it. Declarations come from the public headers (src/_cdef.h, generated), the C
-beside them from src/_shims.h (generated) and src/native.h (by hand).
+beside them from src/_shims.h (generated), src/native.h and src/handle.h (by hand).
 """
 
 import io
@@ -31,6 +31,7 @@ PREAMBLE = """\
   { PyThreadState *tfpy_state = (elements) > 4096 ? PyEval_SaveThread() : NULL;
 #define TFPY_END_WORK if (tfpy_state) PyEval_RestoreThread(tfpy_state); }
 static inline int64_t tfpy_elements(const tf_tensor *x) { return x ? tf_tensor_numel(x) : 0; }
+#include "src/handle.h"
 """
 
 # Calls that only look something up, or give a reference back.
@@ -72,6 +73,15 @@ def keep_interpreter(source: str) -> str:
     return re.sub(r"^_cffi_f_(\w+)\(PyObject.*?^}", rewritten, source, flags=re.M | re.S)
 
 
+def with_handle(source: str) -> str:
+    """The module with what handle.h adds to cffi's."""
+    source, n = re.subn(
+        r"return (_cffi_init\(.*?\));", r"return tfpy_completed(\1);", source, flags=re.S
+    )
+    assert n == 1, "cffi makes its module in another way"
+    return source
+
+
 def build(output: Path) -> None:
     ffi = FFI()
     ffi.cdef((SOURCE / "_cdef.h").read_text(encoding="utf-8"))
@@ -83,7 +93,7 @@ def build(output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     source = io.StringIO()
     recompiler.write_source_to_f(source, PREAMBLE)
-    output.write_text(keep_interpreter(source.getvalue()), encoding="utf-8")
+    output.write_text(with_handle(keep_interpreter(source.getvalue())), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -653,7 +653,3 @@ tf_tensor *tfpy_narrow(const tf_tensor *x, int64_t dim, int64_t start, int64_t l
 tf_tensor *tfpy_select(const tf_tensor *x, int64_t dim, int64_t index);
 tf_tensor *tfpy_repeat(const tf_tensor *x, const int64_t *repeats, int64_t n_repeats);
 tf_tensor *tfpy_repeat_interleave(const tf_tensor *x, int64_t repeats, const int64_t *dim);
-tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value);
-tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value);
-int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value);
-int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value);

@@ -1130,6 +1130,9 @@ static tf_tensor *tfpy_repeat_interleave(const tf_tensor *x, int64_t repeats, co
   return out;
 }
 
+enum { TFPY_ADD, TFPY_SUB, TFPY_MUL, TFPY_DIV, TFPY_FLOOR_DIVIDE, TFPY_REMAINDER, TFPY_POW,
+  TFPY_EQ, TFPY_NE, TFPY_LT, TFPY_LE, TFPY_GT, TFPY_GE, TFPY_BITWISE_AND, TFPY_BITWISE_OR,
+  TFPY_BITWISE_XOR, TFPY_MATMUL };
 static tf_status (*const tfpy_operators[])(const tf_tensor *, const tf_tensor *, tf_tensor **) = {
     tf_add,
     tf_sub,
@@ -1149,43 +1152,10 @@ static tf_status (*const tfpy_operators[])(const tf_tensor *, const tf_tensor *,
     tf_bitwise_xor,
     tf_matmul,
 };
+enum { TFPY_ADD_, TFPY_SUB_, TFPY_MUL_, TFPY_DIV_ };
 static tf_status (*const tfpy_inplace_operators[])(tf_tensor *, const tf_tensor *) = {
     tf_add_,
     tf_sub_,
     tf_mul_,
     tf_div_,
 };
-
-/* x op scalar, or scalar op x for the number ~op. Takes the scalar. */
-static tf_tensor *tfpy_with_scalar(int32_t op, const tf_tensor *x, tf_tensor *scalar) {
-  tf_tensor *out = NULL;
-  tfpy_note(op >= 0 ? tfpy_operators[op](x, scalar, &out) : tfpy_operators[~op](scalar, x, &out));
-  tf_tensor_release(scalar);
-  return out;
-}
-
-static tf_tensor *tfpy_operator_f64(int32_t op, const tf_tensor *x, double value) {
-  tf_tensor *scalar = NULL;
-  return tfpy_note(tf_tensor_scalar_f64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
-}
-
-static tf_tensor *tfpy_operator_i64(int32_t op, const tf_tensor *x, int64_t value) {
-  tf_tensor *scalar = NULL;
-  return tfpy_note(tf_tensor_scalar_i64(value, &scalar)) ? NULL : tfpy_with_scalar(op, x, scalar);
-}
-
-static int32_t tfpy_inplace_scalar(int32_t op, tf_tensor *x, tf_tensor *scalar) {
-  const tf_status status = tfpy_note(tfpy_inplace_operators[op](x, scalar));
-  tf_tensor_release(scalar);
-  return status == 0;
-}
-
-static int32_t tfpy_inplace_f64(int32_t op, tf_tensor *x, double value) {
-  tf_tensor *scalar = NULL;
-  return !tfpy_note(tf_tensor_scalar_f64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
-}
-
-static int32_t tfpy_inplace_i64(int32_t op, tf_tensor *x, int64_t value) {
-  tf_tensor *scalar = NULL;
-  return !tfpy_note(tf_tensor_scalar_i64(value, &scalar)) && tfpy_inplace_scalar(op, x, scalar);
-}

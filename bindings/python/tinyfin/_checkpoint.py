@@ -8,8 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from . import _convert
-from ._convert import adopt
-from ._native import ffi, lib
+from ._native import ffi, lib, made
 from .errors import CheckpointError, MissingFileError, check, last_message
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Checkpoint:
             name = ffi.string(lib.tf_checkpoint_name_at(self._c, i)).decode()
             handle = lib.tf_checkpoint_tensor_at(self._c, i)
             if handle:
-                found.append((name, adopt(lib.tf_tensor_retain(handle))))
+                found.append((name, made(lib.tf_tensor_retain(handle))))
             else:
                 found.append((name, ffi.string(lib.tf_checkpoint_text_at(self._c, i)).decode()))
         return found

@@ -11,8 +11,8 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Union
 
-from ._native import ffi, lib
-from .errors import ArgumentError, raise_last
+from ._native import ffi, lib, made
+from .errors import ArgumentError
 from .types import DEVICE, DTYPE, device_handle, dtype_number
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ NULL = ffi.NULL
 EMPTY = ffi.new("int64_t[1]")  # the address of an empty list, which is not NULL
 NOT_READY = (AttributeError, TypeError, OverflowError)
 
-_new = object.__new__
 _Tensor: Any = None  # the class Tensor, once tensor.py has defined it
 
 
@@ -64,12 +63,6 @@ def _wrong(op: str, name: str, value: Any, expected: str) -> NoReturn:
     raise TypeError(f"[{op}] received {type(value).__name__} for `{name}`; expected {expected}")
 
 
-def adopt(handle: Any) -> Tensor:
-    t = _new(_Tensor)
-    t._h = handle
-    return t
-
-
 def _scalar(value: Any) -> Any:
     """A weak scalar for a Python or NumPy number; None for anything else."""
     kind = type(value)
@@ -87,9 +80,7 @@ def _scalar(value: Any) -> Any:
         return _scalar(item) if isinstance(item, (bool, int, float)) else None
     else:
         return None
-    if not h:
-        raise_last()
-    return adopt(h)
+    return made(h)
 
 
 def operand(value: Any) -> Any:

@@ -19,7 +19,6 @@ from ._convert import (
     Ints,
     TensorLike,
     activation_number,
-    adopt,
     device_handle,
     dtype_number,
     in_range,
@@ -39,21 +38,13 @@ from ._convert import (
     tensor_list,
     truth,
 )
-from ._native import ffi, lib
+from ._native import Handle, ffi, lib, made
 from .errors import raise_last
 
 if TYPE_CHECKING:
-    from .tensor import Tensor  # noqa: TC004
+    from .tensor import Tensor
 
-new = object.__new__
 ffi_new = ffi.new
-
-
-def bind(tensor_class: type) -> None:
-    """Tells the ops what class their results have (tensor.py, once it has defined it)."""
-    global Tensor
-    Tensor = tensor_class
-
 
 lib_add = lib.tfpy_add
 lib_add_ = lib.tfpy_add_
@@ -231,10 +222,6 @@ lib_narrow = lib.tfpy_narrow
 lib_select = lib.tfpy_select
 lib_repeat = lib.tfpy_repeat
 lib_repeat_interleave = lib.tfpy_repeat_interleave
-lib_operator_f64 = lib.tfpy_operator_f64
-lib_operator_i64 = lib.tfpy_operator_i64
-lib_inplace_f64 = lib.tfpy_inplace_f64
-lib_inplace_i64 = lib.tfpy_inplace_i64
 
 
 # Arithmetic with broadcasting and promotion
@@ -251,11 +238,7 @@ def add(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "add")
         b = tensor(b, "b", "add")
         h = lib_add(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def add_(a: Tensor, b: TensorLike) -> Tensor:
@@ -282,11 +265,7 @@ def sub(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "sub")
         b = tensor(b, "b", "sub")
         h = lib_sub(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def sub_(a: Tensor, b: TensorLike) -> Tensor:
@@ -313,11 +292,7 @@ def mul(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "mul")
         b = tensor(b, "b", "mul")
         h = lib_mul(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def mul_(a: Tensor, b: TensorLike) -> Tensor:
@@ -345,11 +320,7 @@ def div(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "div")
         b = tensor(b, "b", "div")
         h = lib_div(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def div_(a: Tensor, b: TensorLike) -> Tensor:
@@ -380,11 +351,7 @@ def floor_divide(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "floor_divide")
         b = tensor(b, "b", "floor_divide")
         h = lib_floor_divide(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def remainder(a: TensorLike, b: TensorLike) -> Tensor:
@@ -399,11 +366,7 @@ def remainder(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "remainder")
         b = tensor(b, "b", "remainder")
         h = lib_remainder(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def pow(a: TensorLike, b: TensorLike) -> Tensor:
@@ -420,11 +383,7 @@ def pow(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "pow")
         b = tensor(b, "b", "pow")
         h = lib_pow(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
@@ -438,11 +397,7 @@ def maximum(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "maximum")
         b = tensor(b, "b", "maximum")
         h = lib_maximum(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def minimum(a: TensorLike, b: TensorLike) -> Tensor:
@@ -456,11 +411,7 @@ def minimum(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "minimum")
         b = tensor(b, "b", "minimum")
         h = lib_minimum(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Scaled dot-product attention (Vaswani et al
@@ -504,11 +455,7 @@ def scaled_dot_product_attention(
             query._h, key._h, value._h, NULL if attn_mask is None else attn_mask._h, dropout_p,
             is_causal, scale
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Comparisons, logic, choice by a mask
@@ -522,11 +469,7 @@ def eq(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "eq")
         b = tensor(b, "b", "eq")
         h = lib_eq(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def ne(a: TensorLike, b: TensorLike) -> Tensor:
@@ -537,11 +480,7 @@ def ne(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "ne")
         b = tensor(b, "b", "ne")
         h = lib_ne(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def lt(a: TensorLike, b: TensorLike) -> Tensor:
@@ -552,11 +491,7 @@ def lt(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "lt")
         b = tensor(b, "b", "lt")
         h = lib_lt(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def le(a: TensorLike, b: TensorLike) -> Tensor:
@@ -567,11 +502,7 @@ def le(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "le")
         b = tensor(b, "b", "le")
         h = lib_le(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def gt(a: TensorLike, b: TensorLike) -> Tensor:
@@ -582,11 +513,7 @@ def gt(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "gt")
         b = tensor(b, "b", "gt")
         h = lib_gt(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def ge(a: TensorLike, b: TensorLike) -> Tensor:
@@ -597,11 +524,7 @@ def ge(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "ge")
         b = tensor(b, "b", "ge")
         h = lib_ge(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def bitwise_and(a: TensorLike, b: TensorLike) -> Tensor:
@@ -612,11 +535,7 @@ def bitwise_and(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "bitwise_and")
         b = tensor(b, "b", "bitwise_and")
         h = lib_bitwise_and(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def bitwise_or(a: TensorLike, b: TensorLike) -> Tensor:
@@ -627,11 +546,7 @@ def bitwise_or(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "bitwise_or")
         b = tensor(b, "b", "bitwise_or")
         h = lib_bitwise_or(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def bitwise_xor(a: TensorLike, b: TensorLike) -> Tensor:
@@ -642,11 +557,7 @@ def bitwise_xor(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "bitwise_xor")
         b = tensor(b, "b", "bitwise_xor")
         h = lib_bitwise_xor(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def bitwise_not(x: TensorLike) -> Tensor:
@@ -656,11 +567,7 @@ def bitwise_not(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "bitwise_not")
         h = lib_bitwise_not(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
@@ -671,11 +578,7 @@ def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "logical_and")
         b = tensor(b, "b", "logical_and")
         h = lib_logical_and(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
@@ -686,11 +589,7 @@ def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "logical_or")
         b = tensor(b, "b", "logical_or")
         h = lib_logical_or(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def logical_xor(a: TensorLike, b: TensorLike) -> Tensor:
@@ -701,11 +600,7 @@ def logical_xor(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "logical_xor")
         b = tensor(b, "b", "logical_xor")
         h = lib_logical_xor(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def logical_not(x: TensorLike) -> Tensor:
@@ -715,11 +610,7 @@ def logical_not(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "logical_not")
         h = lib_logical_not(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def isnan(x: TensorLike) -> Tensor:
@@ -729,11 +620,7 @@ def isnan(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "isnan")
         h = lib_isnan(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def isinf(x: TensorLike) -> Tensor:
@@ -743,11 +630,7 @@ def isinf(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "isinf")
         h = lib_isinf(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def isfinite(x: TensorLike) -> Tensor:
@@ -757,11 +640,7 @@ def isfinite(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "isfinite")
         h = lib_isfinite(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
@@ -777,11 +656,7 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "where")
         b = tensor(b, "b", "where")
         h = lib_where(condition._h, a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def masked_fill(x: TensorLike, mask: TensorLike, value: float) -> Tensor:
@@ -797,11 +672,7 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: float) -> Tensor:
         mask = tensor(mask, "mask", "masked_fill", True)
         value = real(value, "value", "masked_fill")
         h = lib_masked_fill(x._h, mask._h, value)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def masked_fill_(x: Tensor, mask: TensorLike, value: float) -> Tensor:
@@ -834,11 +705,7 @@ def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> 
     except NOT_READY:
         x = tensor(x, "x", "clamp")
         h = lib_clamp(x._h, min, max)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def clamp_min(x: TensorLike, min: float) -> Tensor:
@@ -852,11 +719,7 @@ def clamp_min(x: TensorLike, min: float) -> Tensor:
         x = tensor(x, "x", "clamp_min")
         min = real(min, "min", "clamp_min")
         h = lib_clamp_min(x._h, min)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def clamp_max(x: TensorLike, max: float) -> Tensor:
@@ -870,11 +733,7 @@ def clamp_max(x: TensorLike, max: float) -> Tensor:
         x = tensor(x, "x", "clamp_max")
         max = real(max, "max", "clamp_max")
         h = lib_clamp_max(x._h, max)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _clamp_backward(grad: TensorLike, x: TensorLike, min: float, max: float) -> Tensor:
@@ -887,11 +746,7 @@ def _clamp_backward(grad: TensorLike, x: TensorLike, min: float, max: float) -> 
         min = real(min, "min", "clamp_backward")
         max = real(max, "max", "clamp_backward")
         h = lib_clamp_backward(grad._h, x._h, min, max)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Convolution over images
@@ -933,11 +788,7 @@ def conv2d(
             x._h, weight._h, NULL if bias is None else bias._h, stride, padding, dilation,
             groups, activation
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _conv2d_padded(
@@ -970,11 +821,7 @@ def _conv2d_padded(
             x._h, weight._h, NULL if bias is None else bias._h, stride, padding, len(padding),
             dilation, groups, activation
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _conv2d_max_pool(
@@ -1012,11 +859,7 @@ def _conv2d_max_pool(
             x._h, weight._h, NULL if bias is None else bias._h, stride, padding, dilation,
             groups, activation, pool_size
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Copies
@@ -1034,11 +877,7 @@ def cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "cast")
         h = lib_cast(x._h, dtype)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def clone(x: TensorLike) -> Tensor:
@@ -1048,11 +887,7 @@ def clone(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "clone")
         h = lib_clone(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def contiguous(x: TensorLike) -> Tensor:
@@ -1062,11 +897,7 @@ def contiguous(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "contiguous")
         h = lib_contiguous(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def copy_(x: Tensor, source: TensorLike) -> Tensor:
@@ -1090,11 +921,7 @@ def _to_device(x: TensorLike, device: DeviceLike | None) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "to_device")
         h = lib_to_device(x._h, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Tensors from nothing
@@ -1113,11 +940,7 @@ def _empty(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None
     except NOT_READY:
         size = in_range(size, "size", "empty")
         h = lib_empty(size, len(size), dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _zeros(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None = None) -> Tensor:
@@ -1133,11 +956,7 @@ def _zeros(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None
     except NOT_READY:
         size = in_range(size, "size", "zeros")
         h = lib_zeros(size, len(size), dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _ones(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None = None) -> Tensor:
@@ -1153,11 +972,7 @@ def _ones(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None 
     except NOT_READY:
         size = in_range(size, "size", "ones")
         h = lib_ones(size, len(size), dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _full(
@@ -1179,11 +994,7 @@ def _full(
         size = in_range(size, "size", "full")
         value = real(value, "value", "full")
         h = lib_full(size, len(size), value, dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _zeros_like(x: TensorLike) -> Tensor:
@@ -1193,11 +1004,7 @@ def _zeros_like(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "zeros_like")
         h = lib_zeros_like(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _ones_like(x: TensorLike) -> Tensor:
@@ -1207,11 +1014,7 @@ def _ones_like(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "ones_like")
         h = lib_ones_like(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _full_like(x: TensorLike, value: float) -> Tensor:
@@ -1222,11 +1025,7 @@ def _full_like(x: TensorLike, value: float) -> Tensor:
         x = tensor(x, "x", "full_like")
         value = real(value, "value", "full_like")
         h = lib_full_like(x._h, value)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _empty_like(x: TensorLike) -> Tensor:
@@ -1238,11 +1037,7 @@ def _empty_like(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "empty_like")
         h = lib_empty_like(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _arange(
@@ -1267,11 +1062,7 @@ def _arange(
         stop = real(stop, "stop", "arange")
         step = real(step, "step", "arange")
         h = lib_arange(start, stop, step, dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _linspace(
@@ -1296,11 +1087,7 @@ def _linspace(
         stop = real(stop, "stop", "linspace")
         steps = integer(steps, "steps", "linspace")
         h = lib_linspace(start, stop, steps, dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _eye(
@@ -1322,11 +1109,7 @@ def _eye(
     except NOT_READY:
         n = integer(n, "n", "eye")
         h = lib_eye(n, m, dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def fill_(x: Tensor, value: float) -> Tensor:
@@ -1360,11 +1143,7 @@ def _pad(x: TensorLike, pad: Ints, value: float = 0.0) -> Tensor:
         pad = in_range(pad, "pad", "pad")
         value = real(value, "value", "pad")
         h = lib_pad(x._h, pad, len(pad), value)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def pad2d(x: TensorLike, pad_h: int, pad_w: int, value: float = 0.0) -> Tensor:
@@ -1377,11 +1156,7 @@ def pad2d(x: TensorLike, pad_h: int, pad_w: int, value: float = 0.0) -> Tensor:
         pad_w = integer(pad_w, "pad_w", "pad2d")
         value = real(value, "value", "pad2d")
         h = lib_pad2d(x._h, pad_h, pad_w, value)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Elements named by arrays of integers
@@ -1411,11 +1186,7 @@ def gather(
         dim = integer(dim, "dim", "gather")
         index = tensor(index, "index", "gather", True)
         h = lib_gather(x._h, dim, index._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def scatter_add(
@@ -1447,11 +1218,7 @@ def scatter_add(
         index = tensor(index, "index", "scatter_add", True)
         source = tensor(source, "source", "scatter_add")
         h = lib_scatter_add(x._h, dim, index._h, source._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def index_select(
@@ -1475,11 +1242,7 @@ def index_select(
         dim = integer(dim, "dim", "index_select")
         index = tensor(index, "index", "index_select", True)
         h = lib_index_select(x._h, dim, index._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def take_along_dim(
@@ -1502,11 +1265,7 @@ def take_along_dim(
         x = tensor(x, "x", "take_along_dim")
         indices = tensor(indices, "indices", "take_along_dim", True)
         h = lib_take_along_dim(x._h, indices._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def embedding(weight: TensorLike, indices: TensorLike) -> Tensor:
@@ -1522,11 +1281,7 @@ def embedding(weight: TensorLike, indices: TensorLike) -> Tensor:
         weight = tensor(weight, "weight", "embedding")
         indices = tensor(indices, "indices", "embedding", True)
         h = lib_embedding(weight._h, indices._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def lookup(weight: TensorLike, indices: TensorLike) -> Tensor:
@@ -1537,11 +1292,7 @@ def lookup(weight: TensorLike, indices: TensorLike) -> Tensor:
         weight = tensor(weight, "weight", "lookup")
         indices = tensor(indices, "indices", "lookup", True)
         h = lib_lookup(weight._h, indices._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def one_hot(indices: TensorLike, num_classes: int) -> Tensor:
@@ -1555,11 +1306,7 @@ def one_hot(indices: TensorLike, num_classes: int) -> Tensor:
         indices = tensor(indices, "indices", "one_hot", True)
         num_classes = integer(num_classes, "num_classes", "one_hot")
         h = lib_one_hot(indices._h, num_classes)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Indexing by NumPy's rules
@@ -1586,11 +1333,7 @@ def _getitem(x: TensorLike, spec: Ints, arrays: Sequence[TensorLike | None]) -> 
         h = lib_getitem(
             x._h, spec, len(spec), [NULL if t is None else t._h for t in arrays], len(arrays)
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _setitem_(
@@ -1641,11 +1384,7 @@ def concat(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tens
         xs = tensor_list(xs, "xs", "concat", False)
         dim = integer(dim, "dim", "concat")
         h = lib_concat([t._h for t in xs], len(xs), dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def stack(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tensor:
@@ -1661,11 +1400,7 @@ def stack(xs: Sequence[TensorLike], dim: int = 0, *, axis: Any = UNSET) -> Tenso
         xs = tensor_list(xs, "xs", "stack", False)
         dim = integer(dim, "dim", "stack")
         h = lib_stack([t._h for t in xs], len(xs), dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def split(x: TensorLike, dim: int = 0, parts: int = 2, *, axis: Any = UNSET) -> list[Tensor]:
@@ -1685,7 +1420,7 @@ def split(x: TensorLike, dim: int = 0, parts: int = 2, *, axis: Any = UNSET) -> 
         x = tensor(x, "x", "split")
         count = lib_split(x._h, dim, parts, outs, capacity)
     if count >= 0:
-        return [adopt(outs[i]) for i in range(count)]
+        return [made(outs[i]) for i in range(count)]
     raise_last()
 
 
@@ -1705,7 +1440,7 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0, *, axis: Any = UNSET) -> lis
         x = tensor(x, "x", "chunk")
         count = lib_chunk(x._h, chunks, dim, outs, capacity)
     if count >= 0:
-        return [adopt(outs[i]) for i in range(count)]
+        return [made(outs[i]) for i in range(count)]
     raise_last()
 
 
@@ -1725,11 +1460,7 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "matmul")
         b = tensor(b, "b", "matmul")
         h = lib_matmul(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def dot(a: TensorLike, b: TensorLike) -> Tensor:
@@ -1744,11 +1475,7 @@ def dot(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "dot")
         b = tensor(b, "b", "dot")
         h = lib_dot(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def bmm(a: TensorLike, b: TensorLike) -> Tensor:
@@ -1763,11 +1490,7 @@ def bmm(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "bmm")
         b = tensor(b, "b", "bmm")
         h = lib_bmm(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def outer(a: TensorLike, b: TensorLike) -> Tensor:
@@ -1782,11 +1505,7 @@ def outer(a: TensorLike, b: TensorLike) -> Tensor:
         a = tensor(a, "a", "outer")
         b = tensor(b, "b", "outer")
         h = lib_outer(a._h, b._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def linear(
@@ -1809,11 +1528,7 @@ def linear(
         weight = tensor(weight, "weight", "linear")
         bias = None if bias is None else tensor(bias, "bias", "linear")
         h = lib_linear(x._h, weight._h, NULL if bias is None else bias._h, activation)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Losses
@@ -1847,11 +1562,7 @@ def cross_entropy(
         h = lib_cross_entropy(
             logits._h, target._h, NULL if weight is None else weight._h, reduction
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def nll_loss(
@@ -1877,11 +1588,7 @@ def nll_loss(
         h = lib_nll_loss(
             log_probs._h, target._h, NULL if weight is None else weight._h, reduction
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def mse_loss(pred: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
@@ -1893,11 +1600,7 @@ def mse_loss(pred: TensorLike, target: TensorLike, reduction: str = "mean") -> T
         pred = tensor(pred, "pred", "mse_loss")
         target = tensor(target, "target", "mse_loss", True)
         h = lib_mse_loss(pred._h, target._h, reduction)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def l1_loss(pred: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
@@ -1909,11 +1612,7 @@ def l1_loss(pred: TensorLike, target: TensorLike, reduction: str = "mean") -> Te
         pred = tensor(pred, "pred", "l1_loss")
         target = tensor(target, "target", "l1_loss", True)
         h = lib_l1_loss(pred._h, target._h, reduction)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def huber_loss(
@@ -1935,11 +1634,7 @@ def huber_loss(
         target = tensor(target, "target", "huber_loss", True)
         delta = real(delta, "delta", "huber_loss")
         h = lib_huber_loss(pred._h, target._h, delta, reduction)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def binary_cross_entropy(
@@ -1965,11 +1660,7 @@ def binary_cross_entropy(
         h = lib_binary_cross_entropy(
             pred._h, target._h, NULL if weight is None else weight._h, reduction
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def binary_cross_entropy_with_logits(
@@ -1997,11 +1688,7 @@ def binary_cross_entropy_with_logits(
         h = lib_binary_cross_entropy_with_logits(
             logits._h, target._h, NULL if weight is None else weight._h, reduction
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Masks
@@ -2014,11 +1701,7 @@ def count_nonzero(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "count_nonzero")
         h = lib_count_nonzero(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def nonzero(x: TensorLike) -> Tensor:
@@ -2028,11 +1711,7 @@ def nonzero(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "nonzero")
         h = lib_nonzero(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def masked_select(x: TensorLike, mask: TensorLike) -> Tensor:
@@ -2043,11 +1722,7 @@ def masked_select(x: TensorLike, mask: TensorLike) -> Tensor:
         x = tensor(x, "x", "masked_select")
         mask = tensor(mask, "mask", "masked_select", True)
         h = lib_masked_select(x._h, mask._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
@@ -2058,11 +1733,7 @@ def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
         x = tensor(x, "x", "tril")
         diagonal = integer(diagonal, "diagonal", "tril")
         h = lib_tril(x._h, diagonal)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
@@ -2073,11 +1744,7 @@ def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
         x = tensor(x, "x", "triu")
         diagonal = integer(diagonal, "diagonal", "triu")
         h = lib_triu(x._h, diagonal)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Normalisation
@@ -2112,11 +1779,7 @@ def layer_norm(
             x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
             weight._h, NULL if bias is None else bias._h, eps
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def batch_norm(
@@ -2162,11 +1825,7 @@ def batch_norm(
             else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
             else bias._h, training, momentum, eps
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def group_norm(
@@ -2197,11 +1856,7 @@ def group_norm(
             x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
             bias._h, eps
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def rms_norm(
@@ -2230,11 +1885,7 @@ def rms_norm(
             x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
             weight._h, eps
         )
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Pooling over images
@@ -2267,11 +1918,7 @@ def max_pool2d(
         x = tensor(x, "x", "max_pool2d")
         stride = in_range(stride, "stride", "max_pool2d")
         h = lib_max_pool2d(x._h, kernel_size, stride, n_stride, padding)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def avg_pool2d(
@@ -2303,11 +1950,7 @@ def avg_pool2d(
         stride = in_range(stride, "stride", "avg_pool2d")
         count_include_pad = truth(count_include_pad, "count_include_pad", "avg_pool2d")
         h = lib_avg_pool2d(x._h, kernel_size, stride, n_stride, padding, count_include_pad)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def maxpool2d(x: TensorLike, kernel_size: Ints) -> Tensor:
@@ -2321,11 +1964,7 @@ def maxpool2d(x: TensorLike, kernel_size: Ints) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "maxpool2d")
         h = lib_maxpool2d(x._h, kernel_size)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def avgpool2d(x: TensorLike, kernel_size: Ints) -> Tensor:
@@ -2339,11 +1978,7 @@ def avgpool2d(x: TensorLike, kernel_size: Ints) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "avgpool2d")
         h = lib_avgpool2d(x._h, kernel_size)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Random numbers
@@ -2362,11 +1997,7 @@ def _rand(*size: Any, dtype: DTypeLike | None = None, device: DeviceLike | None 
     except NOT_READY:
         size = in_range(size, "size", "rand")
         h = lib_rand(size, len(size), dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _randn(
@@ -2391,11 +2022,7 @@ def _randn(
         mu = real(mu, "mu", "randn")
         sigma = real(sigma, "sigma", "randn")
         h = lib_randn(size, len(size), mu, sigma, dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _randint(
@@ -2420,11 +2047,7 @@ def _randint(
         high = integer(high, "high", "randint")
         size = in_range(size, "size", "randint")
         h = lib_randint(low, high, size, len(size), dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _bernoulli(
@@ -2447,11 +2070,7 @@ def _bernoulli(
         p = real(p, "p", "bernoulli")
         size = in_range(size, "size", "bernoulli")
         h = lib_bernoulli(p, size, len(size), dtype, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _randperm(n: int, device: DeviceLike | None = None) -> Tensor:
@@ -2462,11 +2081,7 @@ def _randperm(n: int, device: DeviceLike | None = None) -> Tensor:
     except NOT_READY:
         n = integer(n, "n", "randperm")
         h = lib_randperm(n, device)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -2511,11 +2126,7 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
         p = real(p, "p", "dropout")
         training = truth(training, "training", "dropout")
         h = lib_dropout(x._h, p, training)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Recurrent layers
@@ -2567,7 +2178,7 @@ def _lstm(
             training, outs
         )
     if ok:
-        return adopt(outs[0]), adopt(outs[1]), adopt(outs[2])
+        return made(outs[0]), made(outs[1]), made(outs[2])
     raise_last()
 
 
@@ -2609,7 +2220,7 @@ def _gru(
             num_layers, bias, bidirectional, batch_first, dropout, training, outs
         )
     if ok:
-        return adopt(outs[0]), adopt(outs[1])
+        return made(outs[0]), made(outs[1])
     raise_last()
 
 
@@ -2653,7 +2264,7 @@ def _rnn(
             num_layers, bias, bidirectional, batch_first, dropout, training, outs
         )
     if ok:
-        return adopt(outs[0]), adopt(outs[1])
+        return made(outs[0]), made(outs[1])
     raise_last()
 
 
@@ -2691,11 +2302,7 @@ def sum(
         dim = in_range(dim, "dim", "sum")
         keepdim = truth(keepdim, "keepdim", "sum")
         h = lib_sum(x._h, dim, n_dim, keepdim, dtype)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def mean(
@@ -2730,11 +2337,7 @@ def mean(
         dim = in_range(dim, "dim", "mean")
         keepdim = truth(keepdim, "keepdim", "mean")
         h = lib_mean(x._h, dim, n_dim, keepdim, dtype)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def prod(
@@ -2767,11 +2370,7 @@ def prod(
         dim = in_range(dim, "dim", "prod")
         keepdim = truth(keepdim, "keepdim", "prod")
         h = lib_prod(x._h, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def max(
@@ -2804,11 +2403,7 @@ def max(
         dim = in_range(dim, "dim", "max")
         keepdim = truth(keepdim, "keepdim", "max")
         h = lib_max(x._h, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def min(
@@ -2841,11 +2436,7 @@ def min(
         dim = in_range(dim, "dim", "min")
         keepdim = truth(keepdim, "keepdim", "min")
         h = lib_min(x._h, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def argmax(
@@ -2873,11 +2464,7 @@ def argmax(
         x = tensor(x, "x", "argmax")
         keepdim = truth(keepdim, "keepdim", "argmax")
         h = lib_argmax(x._h, dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def argmin(
@@ -2905,11 +2492,7 @@ def argmin(
         x = tensor(x, "x", "argmin")
         keepdim = truth(keepdim, "keepdim", "argmin")
         h = lib_argmin(x._h, dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def any(
@@ -2938,11 +2521,7 @@ def any(
         dim = in_range(dim, "dim", "any")
         keepdim = truth(keepdim, "keepdim", "any")
         h = lib_any(x._h, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def all(
@@ -2971,11 +2550,7 @@ def all(
         dim = in_range(dim, "dim", "all")
         keepdim = truth(keepdim, "keepdim", "all")
         h = lib_all(x._h, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def var(
@@ -3010,11 +2585,7 @@ def var(
         correction = real(correction, "correction", "var")
         keepdim = truth(keepdim, "keepdim", "var")
         h = lib_var(x._h, dim, n_dim, correction, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def std(
@@ -3048,11 +2619,7 @@ def std(
         correction = real(correction, "correction", "std")
         keepdim = truth(keepdim, "keepdim", "std")
         h = lib_std(x._h, dim, n_dim, correction, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def logsumexp(
@@ -3085,11 +2652,7 @@ def logsumexp(
         dim = in_range(dim, "dim", "logsumexp")
         keepdim = truth(keepdim, "keepdim", "logsumexp")
         h = lib_logsumexp(x._h, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def norm(
@@ -3125,11 +2688,7 @@ def norm(
         dim = in_range(dim, "dim", "norm")
         keepdim = truth(keepdim, "keepdim", "norm")
         h = lib_norm(x._h, p, dim, n_dim, keepdim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def cumsum(x: TensorLike, dim: int = REQUIRED, *, axis: Any = UNSET) -> Tensor:
@@ -3147,11 +2706,7 @@ def cumsum(x: TensorLike, dim: int = REQUIRED, *, axis: Any = UNSET) -> Tensor:
         x = tensor(x, "x", "cumsum")
         dim = integer(dim, "dim", "cumsum")
         h = lib_cumsum(x._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _cumsum_backward(
@@ -3175,11 +2730,7 @@ def _cumsum_backward(
         dim = integer(dim, "dim", "cumsum_backward")
         reverse = truth(reverse, "reverse", "cumsum_backward")
         h = lib_cumsum_backward(grad._h, dim, reverse)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # softmax and log_softmax, always shifted by the maximum
@@ -3199,11 +2750,7 @@ def softmax(x: TensorLike, dim: int = -1, *, axis: Any = UNSET) -> Tensor:
         x = tensor(x, "x", "softmax")
         dim = integer(dim, "dim", "softmax")
         h = lib_softmax(x._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def log_softmax(x: TensorLike, dim: int = -1, *, axis: Any = UNSET) -> Tensor:
@@ -3220,11 +2767,7 @@ def log_softmax(x: TensorLike, dim: int = -1, *, axis: Any = UNSET) -> Tensor:
         x = tensor(x, "x", "log_softmax")
         dim = integer(dim, "dim", "log_softmax")
         h = lib_log_softmax(x._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _softmax_backward(
@@ -3246,11 +2789,7 @@ def _softmax_backward(
         result = tensor(result, "result", "softmax_backward")
         dim = integer(dim, "dim", "softmax_backward")
         h = lib_softmax_backward(grad._h, result._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _log_softmax_backward(
@@ -3272,11 +2811,7 @@ def _log_softmax_backward(
         result = tensor(result, "result", "log_softmax_backward")
         dim = integer(dim, "dim", "log_softmax_backward")
         h = lib_log_softmax_backward(grad._h, result._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Functions of one element
@@ -3292,11 +2827,7 @@ def neg(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "neg")
         h = lib_neg(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def abs(x: TensorLike) -> Tensor:
@@ -3309,11 +2840,7 @@ def abs(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "abs")
         h = lib_abs(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def square(x: TensorLike) -> Tensor:
@@ -3326,11 +2853,7 @@ def square(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "square")
         h = lib_square(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def sign(x: TensorLike) -> Tensor:
@@ -3344,11 +2867,7 @@ def sign(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "sign")
         h = lib_sign(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def floor(x: TensorLike) -> Tensor:
@@ -3361,11 +2880,7 @@ def floor(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "floor")
         h = lib_floor(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def ceil(x: TensorLike) -> Tensor:
@@ -3378,11 +2893,7 @@ def ceil(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "ceil")
         h = lib_ceil(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def round(x: TensorLike) -> Tensor:
@@ -3395,11 +2906,7 @@ def round(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "round")
         h = lib_round(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def exp(x: TensorLike) -> Tensor:
@@ -3412,11 +2919,7 @@ def exp(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "exp")
         h = lib_exp(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def expm1(x: TensorLike) -> Tensor:
@@ -3429,11 +2932,7 @@ def expm1(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "expm1")
         h = lib_expm1(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def log(x: TensorLike) -> Tensor:
@@ -3447,11 +2946,7 @@ def log(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "log")
         h = lib_log(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def log1p(x: TensorLike) -> Tensor:
@@ -3464,11 +2959,7 @@ def log1p(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "log1p")
         h = lib_log1p(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def sqrt(x: TensorLike) -> Tensor:
@@ -3481,11 +2972,7 @@ def sqrt(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "sqrt")
         h = lib_sqrt(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def rsqrt(x: TensorLike) -> Tensor:
@@ -3498,11 +2985,7 @@ def rsqrt(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "rsqrt")
         h = lib_rsqrt(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def reciprocal(x: TensorLike) -> Tensor:
@@ -3515,11 +2998,7 @@ def reciprocal(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "reciprocal")
         h = lib_reciprocal(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def sin(x: TensorLike) -> Tensor:
@@ -3532,11 +3011,7 @@ def sin(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "sin")
         h = lib_sin(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def cos(x: TensorLike) -> Tensor:
@@ -3549,11 +3024,7 @@ def cos(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "cos")
         h = lib_cos(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def erf(x: TensorLike) -> Tensor:
@@ -3566,11 +3037,7 @@ def erf(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "erf")
         h = lib_erf(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def tanh(x: TensorLike) -> Tensor:
@@ -3583,11 +3050,7 @@ def tanh(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "tanh")
         h = lib_tanh(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def sigmoid(x: TensorLike) -> Tensor:
@@ -3600,11 +3063,7 @@ def sigmoid(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "sigmoid")
         h = lib_sigmoid(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def relu(x: TensorLike) -> Tensor:
@@ -3617,11 +3076,7 @@ def relu(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "relu")
         h = lib_relu(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
@@ -3636,11 +3091,7 @@ def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
         x = tensor(x, "x", "leaky_relu")
         slope = real(slope, "slope", "leaky_relu")
         h = lib_leaky_relu(x._h, slope)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
@@ -3655,11 +3106,7 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
         x = tensor(x, "x", "elu")
         alpha = real(alpha, "alpha", "elu")
         h = lib_elu(x._h, alpha)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def silu(x: TensorLike) -> Tensor:
@@ -3672,11 +3119,7 @@ def silu(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "silu")
         h = lib_silu(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def softplus(x: TensorLike, beta: float = 1.0) -> Tensor:
@@ -3691,11 +3134,7 @@ def softplus(x: TensorLike, beta: float = 1.0) -> Tensor:
         x = tensor(x, "x", "softplus")
         beta = real(beta, "beta", "softplus")
         h = lib_softplus(x._h, beta)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def gelu(x: TensorLike, approximate: str | None = None) -> Tensor:
@@ -3710,11 +3149,7 @@ def gelu(x: TensorLike, approximate: str | None = None) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "gelu")
         h = lib_gelu(x._h, approximate)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _relu_mask(grad: TensorLike, result: TensorLike) -> Tensor:
@@ -3725,11 +3160,7 @@ def _relu_mask(grad: TensorLike, result: TensorLike) -> Tensor:
         grad = tensor(grad, "grad", "relu_mask")
         result = tensor(result, "result", "relu_mask")
         h = lib_relu_mask(grad._h, result._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _tanh_backward(grad: TensorLike, result: TensorLike) -> Tensor:
@@ -3740,11 +3171,7 @@ def _tanh_backward(grad: TensorLike, result: TensorLike) -> Tensor:
         grad = tensor(grad, "grad", "tanh_backward")
         result = tensor(result, "result", "tanh_backward")
         h = lib_tanh_backward(grad._h, result._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _sigmoid_backward(grad: TensorLike, result: TensorLike) -> Tensor:
@@ -3755,11 +3182,7 @@ def _sigmoid_backward(grad: TensorLike, result: TensorLike) -> Tensor:
         grad = tensor(grad, "grad", "sigmoid_backward")
         result = tensor(result, "result", "sigmoid_backward")
         h = lib_sigmoid_backward(grad._h, result._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _leaky_relu_backward(grad: TensorLike, x: TensorLike, slope: float) -> Tensor:
@@ -3771,11 +3194,7 @@ def _leaky_relu_backward(grad: TensorLike, x: TensorLike, slope: float) -> Tenso
         x = tensor(x, "x", "leaky_relu_backward")
         slope = real(slope, "slope", "leaky_relu_backward")
         h = lib_leaky_relu_backward(grad._h, x._h, slope)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _elu_backward(grad: TensorLike, x: TensorLike, alpha: float) -> Tensor:
@@ -3787,11 +3206,7 @@ def _elu_backward(grad: TensorLike, x: TensorLike, alpha: float) -> Tensor:
         x = tensor(x, "x", "elu_backward")
         alpha = real(alpha, "alpha", "elu_backward")
         h = lib_elu_backward(grad._h, x._h, alpha)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _silu_backward(grad: TensorLike, x: TensorLike) -> Tensor:
@@ -3802,11 +3217,7 @@ def _silu_backward(grad: TensorLike, x: TensorLike) -> Tensor:
         grad = tensor(grad, "grad", "silu_backward")
         x = tensor(x, "x", "silu_backward")
         h = lib_silu_backward(grad._h, x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def _gelu_backward(grad: TensorLike, x: TensorLike, approximate: str | None) -> Tensor:
@@ -3818,11 +3229,7 @@ def _gelu_backward(grad: TensorLike, x: TensorLike, approximate: str | None) -> 
         grad = tensor(grad, "grad", "gelu_backward")
         x = tensor(x, "x", "gelu_backward")
         h = lib_gelu_backward(grad._h, x._h, approximate)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 # Views
@@ -3835,11 +3242,7 @@ def _identity(x: TensorLike) -> Tensor:
     except NOT_READY:
         x = tensor(x, "x", "identity")
         h = lib_identity(x._h)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def reshape(x: TensorLike, *size: Any) -> Tensor:
@@ -3855,11 +3258,7 @@ def reshape(x: TensorLike, *size: Any) -> Tensor:
         x = tensor(x, "x", "reshape")
         size = in_range(size, "size", "reshape")
         h = lib_reshape(x._h, size, len(size))
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def expand(x: TensorLike, *size: Any) -> Tensor:
@@ -3874,11 +3273,7 @@ def expand(x: TensorLike, *size: Any) -> Tensor:
         x = tensor(x, "x", "expand")
         size = in_range(size, "size", "expand")
         h = lib_expand(x._h, size, len(size))
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def permute(x: TensorLike, *dims: Any) -> Tensor:
@@ -3894,11 +3289,7 @@ def permute(x: TensorLike, *dims: Any) -> Tensor:
         x = tensor(x, "x", "permute")
         dims = in_range(dims, "dims", "permute")
         h = lib_permute(x._h, dims, len(dims))
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def swapaxes(x: TensorLike, a: int, b: int) -> Tensor:
@@ -3910,11 +3301,7 @@ def swapaxes(x: TensorLike, a: int, b: int) -> Tensor:
         a = integer(a, "a", "swapaxes")
         b = integer(b, "b", "swapaxes")
         h = lib_swapaxes(x._h, a, b)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def transpose(x: TensorLike, *dims: Any) -> Tensor:
@@ -3930,11 +3317,7 @@ def transpose(x: TensorLike, *dims: Any) -> Tensor:
         x = tensor(x, "x", "transpose")
         dims = in_range(dims, "dims", "transpose")
         h = lib_transpose(x._h, dims, len(dims))
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def movedim(x: TensorLike, source: int, destination: int) -> Tensor:
@@ -3946,11 +3329,7 @@ def movedim(x: TensorLike, source: int, destination: int) -> Tensor:
         source = integer(source, "source", "movedim")
         destination = integer(destination, "destination", "movedim")
         h = lib_movedim(x._h, source, destination)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def reshape_view(x: TensorLike, *size: Any) -> Tensor:
@@ -3965,11 +3344,7 @@ def reshape_view(x: TensorLike, *size: Any) -> Tensor:
         x = tensor(x, "x", "reshape_view")
         size = in_range(size, "size", "reshape_view")
         h = lib_reshape_view(x._h, size, len(size))
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -3985,11 +3360,7 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         start_dim = integer(start_dim, "start_dim", "flatten")
         end_dim = integer(end_dim, "end_dim", "flatten")
         h = lib_flatten(x._h, start_dim, end_dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def squeeze(x: TensorLike, dim: Ints | None = None, *, axis: Any = UNSET) -> Tensor:
@@ -4012,11 +3383,7 @@ def squeeze(x: TensorLike, dim: Ints | None = None, *, axis: Any = UNSET) -> Ten
         x = tensor(x, "x", "squeeze")
         dim = in_range(dim, "dim", "squeeze")
         h = lib_squeeze(x._h, dim, n_dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def unsqueeze(x: TensorLike, dim: int = REQUIRED, *, axis: Any = UNSET) -> Tensor:
@@ -4031,11 +3398,7 @@ def unsqueeze(x: TensorLike, dim: int = REQUIRED, *, axis: Any = UNSET) -> Tenso
         x = tensor(x, "x", "unsqueeze")
         dim = integer(dim, "dim", "unsqueeze")
         h = lib_unsqueeze(x._h, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def flip(x: TensorLike, dim: Ints | None = None, *, axis: Any = UNSET) -> Tensor:
@@ -4054,11 +3417,7 @@ def flip(x: TensorLike, dim: Ints | None = None, *, axis: Any = UNSET) -> Tensor
         x = tensor(x, "x", "flip")
         dim = in_range(dim, "dim", "flip")
         h = lib_flip(x._h, dim, n_dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def narrow(
@@ -4089,11 +3448,7 @@ def narrow(
         start = integer(start, "start", "narrow")
         length = integer(length, "length", "narrow")
         h = lib_narrow(x._h, dim, start, length)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def select(
@@ -4117,11 +3472,7 @@ def select(
         dim = integer(dim, "dim", "select")
         index = integer(index, "index", "select")
         h = lib_select(x._h, dim, index)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def repeat(x: TensorLike, *repeats: Any) -> Tensor:
@@ -4137,11 +3488,7 @@ def repeat(x: TensorLike, *repeats: Any) -> Tensor:
         x = tensor(x, "x", "repeat")
         repeats = in_range(repeats, "repeats", "repeat")
         h = lib_repeat(x._h, repeats, len(repeats))
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
 def repeat_interleave(
@@ -4163,652 +3510,36 @@ def repeat_interleave(
         x = tensor(x, "x", "repeat_interleave")
         repeats = integer(repeats, "repeats", "repeat_interleave")
         h = lib_repeat_interleave(x._h, repeats, dim)
-    if h:
-        t = new(Tensor)
-        t._h = h
-        return t
-    raise_last()
+    return made(h)
 
 
-class TensorOps:
+class TensorOps(Handle):
     """The methods and operators of Tensor that are ops."""
 
     __slots__ = ()
 
     add = add
-
-    def __add__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(0, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(0, self._h, other)
-        else:
-            try:
-                h = lib_add(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_add(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __radd__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-1, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-1, self._h, other)
-        else:
-            try:
-                h = lib_add(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_add(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     add_ = add_
-
-    def __iadd__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            ok = lib_inplace_f64(0, self._h, other)
-        elif kind is int:
-            ok = lib_inplace_i64(0, self._h, other)
-        else:
-            try:
-                ok = lib_add_(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                ok = lib_add_(self._h, other._h)
-        if ok:
-            return self
-        raise_last()
-
     sub = sub
-
-    def __sub__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(1, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(1, self._h, other)
-        else:
-            try:
-                h = lib_sub(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_sub(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-2, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-2, self._h, other)
-        else:
-            try:
-                h = lib_sub(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_sub(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     sub_ = sub_
-
-    def __isub__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            ok = lib_inplace_f64(1, self._h, other)
-        elif kind is int:
-            ok = lib_inplace_i64(1, self._h, other)
-        else:
-            try:
-                ok = lib_sub_(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                ok = lib_sub_(self._h, other._h)
-        if ok:
-            return self
-        raise_last()
-
     mul = mul
-
-    def __mul__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(2, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(2, self._h, other)
-        else:
-            try:
-                h = lib_mul(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_mul(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rmul__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-3, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-3, self._h, other)
-        else:
-            try:
-                h = lib_mul(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_mul(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     mul_ = mul_
-
-    def __imul__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            ok = lib_inplace_f64(2, self._h, other)
-        elif kind is int:
-            ok = lib_inplace_i64(2, self._h, other)
-        else:
-            try:
-                ok = lib_mul_(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                ok = lib_mul_(self._h, other._h)
-        if ok:
-            return self
-        raise_last()
-
     div = div
-
-    def __truediv__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(3, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(3, self._h, other)
-        else:
-            try:
-                h = lib_div(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_div(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-4, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-4, self._h, other)
-        else:
-            try:
-                h = lib_div(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_div(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     div_ = div_
-
-    def __itruediv__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            ok = lib_inplace_f64(3, self._h, other)
-        elif kind is int:
-            ok = lib_inplace_i64(3, self._h, other)
-        else:
-            try:
-                ok = lib_div_(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                ok = lib_div_(self._h, other._h)
-        if ok:
-            return self
-        raise_last()
-
     floor_divide = floor_divide
-
-    def __floordiv__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(4, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(4, self._h, other)
-        else:
-            try:
-                h = lib_floor_divide(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_floor_divide(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rfloordiv__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-5, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-5, self._h, other)
-        else:
-            try:
-                h = lib_floor_divide(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_floor_divide(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     remainder = remainder
-
-    def __mod__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(5, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(5, self._h, other)
-        else:
-            try:
-                h = lib_remainder(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_remainder(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rmod__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-6, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-6, self._h, other)
-        else:
-            try:
-                h = lib_remainder(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_remainder(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     pow = pow
-
-    def __pow__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(6, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(6, self._h, other)
-        else:
-            try:
-                h = lib_pow(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_pow(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-7, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-7, self._h, other)
-        else:
-            try:
-                h = lib_pow(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_pow(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     maximum = maximum
     minimum = minimum
     eq = eq
-
-    def __eq__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(7, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(7, self._h, other)
-        else:
-            try:
-                h = lib_eq(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_eq(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     ne = ne
-
-    def __ne__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(8, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(8, self._h, other)
-        else:
-            try:
-                h = lib_ne(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_ne(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     lt = lt
-
-    def __lt__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(9, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(9, self._h, other)
-        else:
-            try:
-                h = lib_lt(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_lt(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     le = le
-
-    def __le__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(10, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(10, self._h, other)
-        else:
-            try:
-                h = lib_le(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_le(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     gt = gt
-
-    def __gt__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(11, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(11, self._h, other)
-        else:
-            try:
-                h = lib_gt(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_gt(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     ge = ge
-
-    def __ge__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(12, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(12, self._h, other)
-        else:
-            try:
-                h = lib_ge(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_ge(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     bitwise_and = bitwise_and
-
-    def __and__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(13, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(13, self._h, other)
-        else:
-            try:
-                h = lib_bitwise_and(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_bitwise_and(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rand__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-14, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-14, self._h, other)
-        else:
-            try:
-                h = lib_bitwise_and(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_bitwise_and(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     bitwise_or = bitwise_or
-
-    def __or__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(14, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(14, self._h, other)
-        else:
-            try:
-                h = lib_bitwise_or(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_bitwise_or(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __ror__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-15, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-15, self._h, other)
-        else:
-            try:
-                h = lib_bitwise_or(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_bitwise_or(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     bitwise_xor = bitwise_xor
-
-    def __xor__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(15, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(15, self._h, other)
-        else:
-            try:
-                h = lib_bitwise_xor(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_bitwise_xor(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rxor__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-16, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-16, self._h, other)
-        else:
-            try:
-                h = lib_bitwise_xor(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_bitwise_xor(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     bitwise_not = bitwise_not
     __invert__ = bitwise_not
     logical_and = logical_and
@@ -4839,47 +3570,6 @@ class TensorOps:
     split = split
     chunk = chunk
     matmul = matmul
-
-    def __matmul__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(16, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(16, self._h, other)
-        else:
-            try:
-                h = lib_matmul(self._h, other._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_matmul(self._h, other._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        kind = type(other)
-        if kind is float:
-            h = lib_operator_f64(-17, self._h, other)
-        elif kind is int:
-            h = lib_operator_i64(-17, self._h, other)
-        else:
-            try:
-                h = lib_matmul(other._h, self._h)
-            except NOT_READY:
-                other = operand(other)
-                if other is None:
-                    return NotImplemented
-                h = lib_matmul(other._h, self._h)
-        if h:
-            t = new(Tensor)
-            t._h = h
-            return t
-        raise_last()
-
     dot = dot
     bmm = bmm
     outer = outer

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import _convert
-from ._convert import NULL, adopt
-from ._native import ffi, lib
+from ._convert import NULL
+from ._native import ffi, lib, made
 from .ctx import get_retain_graph_default
 from .errors import check, keep_pending, raise_status
 
@@ -22,7 +22,7 @@ _retain_default = lib.tf_retain_graph_default
 
 def grad_of(x: Tensor) -> Tensor | None:
     handle = lib.tfpy_grad(x._h)
-    return adopt(handle) if handle else None
+    return made(handle) if handle else None
 
 
 def backward(x: Tensor, grad: Any, retain_graph: bool | None, create_graph: bool) -> None:
@@ -82,7 +82,7 @@ def grad(
             results,
         )
     )
-    found = [adopt(results[i]) if results[i] else None for i in range(len(ins))]
+    found = [made(results[i]) if results[i] else None for i in range(len(ins))]
     return found if isinstance(inputs, (list, tuple)) else found[0]
 
 
@@ -93,7 +93,7 @@ _kept: dict[Any, Any] = {}
 @ffi.def_extern()
 def tfpy_call_hook(gradient: Any, out_replacement: Any, user: Any) -> int:
     try:
-        seen = adopt(lib.tf_tensor_retain(ffi.cast("tf_tensor *", gradient)))
+        seen = made(lib.tf_tensor_retain(ffi.cast("tf_tensor *", gradient)))
         result = ffi.from_handle(user)(seen)
         if result is not None:
             result = _convert.tensor(result, "grad", "hook")

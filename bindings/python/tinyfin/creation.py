@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import _convert, _ops, interchange
-from ._convert import DeviceLike, DTypeLike, TensorLike, adopt
+from ._convert import DeviceLike, DTypeLike, TensorLike
+from ._native import made
 from .tensor import Tensor
 
 
@@ -182,7 +183,7 @@ def ones_like(
 
 def from_dlpack(source: Any) -> Tensor:
     """A tensor over the memory of anything with `__dlpack__`, without a copy."""
-    return adopt(interchange.from_dlpack(source))
+    return made(interchange.from_dlpack(source))
 
 
 def as_tensor(data: TensorLike, dtype: DTypeLike | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _convert, _ops
-from ._native import lib
+from ._native import lib, made
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -96,7 +96,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     except (AttributeError, TypeError, OverflowError):
         handle = None
     if handle:
-        return _convert.adopt(handle)
+        return made(handle)
     # Everything else, and what failed: encode() knows how to put it.
     spec, tensors = encode(index)
     return _ops._getitem(x, spec, tensors)

@@ -8,8 +8,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from . import _convert, _ops
-from ._convert import adopt
-from ._native import ffi, lib
+from ._native import ffi, lib, made
 from .errors import DeviceError, OutOfMemoryError, ShapeError, check, raise_last
 from .types import DTYPE, device_handle, dtype_number, dtype_of
 
@@ -62,7 +61,7 @@ def handle_from(data: Any, dtype: Any, device: Any, otherwise: int) -> Any:
 
         return _from_array(numpy.asarray(data), number, target, otherwise)
     elif hasattr(data, "__dlpack__"):
-        lent = adopt(from_dlpack(data))
+        lent = made(from_dlpack(data))
         return handle_from(lent, dtype_of(number or otherwise or lent.dtype.number), device, 0)
     else:
         raise TypeError(
@@ -215,7 +214,7 @@ def overwrite(x: Tensor, source: Tensor) -> None:
 
 
 def cloned(handle: Any) -> Any:
-    copy = _ops.clone(adopt(lib.tf_tensor_retain(handle)))
+    copy = _ops.clone(made(lib.tf_tensor_retain(handle)))
     return lib.tfpy_detach(copy._h) or raise_last()
 
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 from . import _convert, _ops, autograd, interchange
-from ._convert import NULL, DeviceLike, DTypeLike, TensorLike, adopt, device_handle
-from ._native import ffi, lib
+from ._convert import NULL, DeviceLike, DTypeLike, TensorLike, device_handle
+from ._native import bind, ffi, lib, made
 from ._ops import TensorOps
 from .errors import GraphError, check, raise_last
 from .indexing import getitem, setitem
 from .types import DTYPE, Device, device_of, dtype_number, dtype_of
 
-_release = lib.tf_tensor_release
 _shape = lib.tf_tensor_shape
 _ndim = lib.tf_tensor_ndim
 _dtype = lib.tf_tensor_dtype
@@ -32,7 +31,7 @@ class Tensor(TensorOps):
     in second place is `requires_grad`.
     """
 
-    __slots__ = ("__weakref__", "_h")
+    __slots__ = ()
     # NumPy leaves `array + tensor` to Tensor.__radd__.
     __array_priority__ = 1000
 
@@ -52,13 +51,10 @@ class Tensor(TensorOps):
             check(lib.tf_tensor_set_requires_grad(h, 1))
         return self
 
-    def __del__(self, release: Callable = _release) -> None:
-        release(self._h)
-
     @classmethod
     def _of_kind(cls, data: Any) -> Tensor:
         """Like the constructor, but integers and bools stay what they are."""
-        return adopt(interchange.handle_from(data, None, None, 0))
+        return made(interchange.handle_from(data, None, None, 0))
 
     # --- making ---------------------------------------------------------------------------
 
@@ -79,7 +75,7 @@ class Tensor(TensorOps):
         """A copy of an array, in its own dtype if that is one of DTYPE."""
         if not hasattr(array, "__array__"):
             raise TypeError(f"[from_numpy] received {type(array).__name__}; expected a NumPy array")
-        t = adopt(interchange.handle_from(array, dtype, device, 0))
+        t = made(interchange.handle_from(array, dtype, device, 0))
         return t.requires_grad_() if requires_grad else t
 
     # --- asking ---------------------------------------------------------------------------
@@ -368,10 +364,7 @@ class Tensor(TensorOps):
 
     def detach(self) -> Tensor:
         """The same values without history; shares memory."""
-        h = lib.tfpy_detach(self._h)
-        if not h:
-            raise_last()
-        return adopt(h)
+        return made(lib.tfpy_detach(self._h))
 
     def concat(self, other: Any, dim: int = 0) -> Tensor:
         """This tensor followed by another, or by a list of them, along a dimension."""
@@ -410,5 +403,5 @@ class Tensor(TensorOps):
         return autograd.add_hook(self, hook)
 
 
-_ops.bind(Tensor)
 _convert.bind(Tensor)
+bind(Tensor, ffi.typeof("tf_tensor *"), NULL, _convert.operand, raise_last)

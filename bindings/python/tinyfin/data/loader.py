@@ -9,8 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable
 
 from .. import _convert, _ops
-from .._convert import adopt
-from .._native import ffi, lib
+from .._native import ffi, lib, made
 from ..errors import check, raise_status
 from ..tensor import Tensor
 
@@ -155,7 +154,7 @@ class DataLoader:
             status = lib.tf_data_next(self._d, out, count)
             if status:
                 raise_status(status)
-            yield [adopt(out[i]) for i in range(count)]
+            yield [made(out[i]) for i in range(count)]
 
     def _python(self, epoch: int) -> Iterator[Any]:
         order = list(range(len(self.dataset)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _convert, _ops
-from .._native import ffi, lib
+from .._native import ffi, lib, made
 from ..errors import FileError, FormatError, MissingFileError, check
 from ..tensor import Tensor
 from .loader import TensorDataset
@@ -52,7 +52,7 @@ def _read(path: Path, dtype: str, scale: float) -> Tensor:
     out = ffi.new("tf_tensor **")
     number = _convert.dtype_number(dtype)
     check(lib.tf_read_idx(os.fsencode(path), number, scale, out))
-    return _convert.adopt(out[0])
+    return made(out[0])
 
 
 def cache_folder() -> Path:

@@ -7,13 +7,12 @@ from typing import Any
 
 from .. import _convert
 from .._convert import NOT_READY, NULL, device_handle, dtype_number
-from .._native import ffi, lib
-from ..errors import check, raise_last
+from .._native import ffi, lib, made
+from ..errors import check
 from ..tensor import Tensor
 from .module import Module, Parameter
 
 _forward = lib.tfpy_module_forward
-_new = object.__new__
 
 
 def make(function: Any, *args: Any) -> Any:
@@ -24,7 +23,7 @@ def make(function: Any, *args: Any) -> Any:
 
 
 def _wrapped(kind: type, handle: Any) -> Tensor:
-    tensor = _new(kind)
+    tensor = object.__new__(kind)
     tensor._h = lib.tf_tensor_retain(handle)
     return tensor
 
@@ -77,11 +76,7 @@ class NativeModule(Module):
         except NOT_READY:
             x = _convert.tensor(x, "x", type(self).__name__, True)
             h = _forward(self._m, x._h)
-        if h:
-            t = _new(Tensor)
-            t._h = h
-            return t
-        raise_last()
+        return made(h)
 
     def __setattr__(self, name: str, value: Any) -> None:
         handle = self.__dict__.get("_m")
