@@ -13,8 +13,14 @@ from pathlib import Path
 
 from benchmarks.machine import ROOT
 
-# They can halve the speed of whoever uses OpenBLAS, or hold it to one thread.
-UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")
+# The first three can halve the speed of whoever uses OpenBLAS, or hold it to one thread; the last
+# makes every start compile the Python sources again, which an installed package never does.
+UNSET = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONDONTWRITEBYTECODE",
+)
 # glibc gives large blocks back to the kernel on every free, and the pages cost more than the work.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
