@@ -139,6 +139,7 @@ def test_subclasses():
 
 
 def test_everything_is_freed():
+    gc.collect()
     x = tf.ones((1 << 16,))
     before = tf.memory_stats()["current"]
     references = sys.getrefcount(tf.Tensor), sys.getrefcount(Handle), sys.getrefcount(None)
@@ -155,7 +156,9 @@ def test_everything_is_freed():
         assert seen() is None
     after = sys.getrefcount(tf.Tensor), sys.getrefcount(Handle), sys.getrefcount(None)
     assert all(abs(a - b) < 50 for a, b in zip(references, after))
-    assert tf.memory_stats()["current"] <= before
+    assert tf.memory_stats()["current"] < before + (
+        1 << 16
+    )  # one of the results is four times that
 
 
 def test_hashed_by_identity():
