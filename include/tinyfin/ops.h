@@ -105,6 +105,38 @@ TINYFIN_API tf_status tf_scaled_dot_product_attention(const tf_tensor *query, co
                                                       int32_t is_causal, const double *scale,
                                                       tf_tensor **out);
 
+/* Normalisation of channels -------------------------------------------------------------------- */
+
+/* (x - mean) / sqrt(variance + eps) * weight + bias, per channel.
+ * x: (N, C) or (N, C, H, W); the others: (C,). training: mean and variance are those of x over
+ * N, H, W, and running_mean and running_var, where given, move towards them in place by
+ * momentum (the variance there divided by count - 1); else they are the running ones. The
+ * result keeps the order of x's strides. Ioffe, Szegedy 2015.
+ * Errors: shape where these do not fit; argument when not training without running values, or
+ * training on fewer than two values per channel.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                                    const tf_tensor *running_var, const tf_tensor *weight,
+                                    const tf_tensor *bias, int32_t training, double momentum,
+                                    double eps, tf_tensor **out);
+
+/* relu(batch_norm(…)) in one pass each way; nn.Sequential runs BatchNorm and ReLU by it.
+ * The
+ * arguments and errors are those of batch_norm.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_batch_norm_relu(const tf_tensor *x, const tf_tensor *running_mean,
+                                         const tf_tensor *running_var, const tf_tensor *weight,
+                                         const tf_tensor *bias, int32_t training, double momentum,
+                                         double eps, tf_tensor **out);
+
+/* (x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over groups of neighbouring
+ * channels of each sample.
+ * x: (N, C, …), C divisible by num_groups; weight, bias: (C,). Wu, He 2018.
+ * Errors: shape where these do not fit.
+ * @since 0.1 */
+TINYFIN_API tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                                    const tf_tensor *bias, double eps, tf_tensor **out);
+
 /* Comparisons, logic, choice by a mask --------------------------------------------------------- */
 
 /* Elementwise a == b as bool; shapes broadcast, dtypes promote.
@@ -566,7 +598,7 @@ TINYFIN_API tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **
  * @since 0.1 */
 TINYFIN_API tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
 
-/* Normalisation -------------------------------------------------------------------------------- */
+/* Normalisation over the last dimensions ------------------------------------------------------- */
 
 /* (x - mean) / sqrt(variance + eps) * weight + bias, over the last dimensions.
  * x: (…, *normalized_shape); weight, bias: normalized_shape. The variance is divided by the
@@ -575,27 +607,6 @@ TINYFIN_API tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **
  * @since 0.1 */
 TINYFIN_API tf_status tf_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
                                     int64_t n_normalized_shape, const tf_tensor *weight,
-                                    const tf_tensor *bias, double eps, tf_tensor **out);
-
-/* (x - mean) / sqrt(variance + eps) * weight + bias, per channel.
- * x: (N, C) or (N, C, H, W); the others: (C,). training: mean and variance are those of x over
- * N, H, W, and running_mean and running_var, where given, move towards them in place by
- * momentum (the variance there divided by count - 1); else they are the running ones. The
- * result keeps the order of x's strides. Ioffe, Szegedy 2015.
- * Errors: shape where these do not fit; argument when not training without running values, or
- * training on fewer than two values per channel.
- * @since 0.1 */
-TINYFIN_API tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
-                                    const tf_tensor *running_var, const tf_tensor *weight,
-                                    const tf_tensor *bias, int32_t training, double momentum,
-                                    double eps, tf_tensor **out);
-
-/* (x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over groups of neighbouring
- * channels of each sample.
- * x: (N, C, …), C divisible by num_groups; weight, bias: (C,). Wu, He 2018.
- * Errors: shape where these do not fit.
- * @since 0.1 */
-TINYFIN_API tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
                                     const tf_tensor *bias, double eps, tf_tensor **out);
 
 /* x / sqrt(mean of squares + eps) * weight, over the last dimensions.

@@ -154,6 +154,54 @@ tf_status tf_scaled_dot_product_attention(const tf_tensor *query, const tf_tenso
   });
 }
 
+// Normalisation of channels
+
+tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                        const tf_tensor *running_var, const tf_tensor *weight,
+                        const tf_tensor *bias, int32_t training, double momentum, double eps,
+                        tf_tensor **out) {
+  return guard("batch_norm", [&] {
+    out_slot(out);
+    *out = tf::batch_norm(Borrowed(x, "x"),
+                          Borrowed(running_mean),
+                          Borrowed(running_var),
+                          Borrowed(weight),
+                          Borrowed(bias),
+                          training != 0,
+                          momentum,
+                          eps).detach_ref();
+  });
+}
+
+tf_status tf_batch_norm_relu(const tf_tensor *x, const tf_tensor *running_mean,
+                             const tf_tensor *running_var, const tf_tensor *weight,
+                             const tf_tensor *bias, int32_t training, double momentum, double eps,
+                             tf_tensor **out) {
+  return guard("batch_norm_relu", [&] {
+    out_slot(out);
+    *out = tf::batch_norm_relu(Borrowed(x, "x"),
+                               Borrowed(running_mean),
+                               Borrowed(running_var),
+                               Borrowed(weight),
+                               Borrowed(bias),
+                               training != 0,
+                               momentum,
+                               eps).detach_ref();
+  });
+}
+
+tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                        const tf_tensor *bias, double eps, tf_tensor **out) {
+  return guard("group_norm", [&] {
+    out_slot(out);
+    *out = tf::group_norm(Borrowed(x, "x"),
+                          num_groups,
+                          Borrowed(weight),
+                          Borrowed(bias),
+                          eps).detach_ref();
+  });
+}
+
 // Comparisons, logic, choice by a mask
 
 tf_status tf_eq(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
@@ -810,7 +858,7 @@ tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out) {
   });
 }
 
-// Normalisation
+// Normalisation over the last dimensions
 
 tf_status tf_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
                         int64_t n_normalized_shape, const tf_tensor *weight, const tf_tensor *bias,
@@ -819,35 +867,6 @@ tf_status tf_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
     out_slot(out);
     *out = tf::layer_norm(Borrowed(x, "x"),
                           int_list(normalized_shape, n_normalized_shape, "normalized_shape"),
-                          Borrowed(weight),
-                          Borrowed(bias),
-                          eps).detach_ref();
-  });
-}
-
-tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
-                        const tf_tensor *running_var, const tf_tensor *weight,
-                        const tf_tensor *bias, int32_t training, double momentum, double eps,
-                        tf_tensor **out) {
-  return guard("batch_norm", [&] {
-    out_slot(out);
-    *out = tf::batch_norm(Borrowed(x, "x"),
-                          Borrowed(running_mean),
-                          Borrowed(running_var),
-                          Borrowed(weight),
-                          Borrowed(bias),
-                          training != 0,
-                          momentum,
-                          eps).detach_ref();
-  });
-}
-
-tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
-                        const tf_tensor *bias, double eps, tf_tensor **out) {
-  return guard("group_norm", [&] {
-    out_slot(out);
-    *out = tf::group_norm(Borrowed(x, "x"),
-                          num_groups,
                           Borrowed(weight),
                           Borrowed(bias),
                           eps).detach_ref();

@@ -42,6 +42,15 @@ struct BatchNorm final : tf_module {
     return batch_norm(x, slot(mean), slot(var), slot(weight), slot(bias), training || mean < 0,
                       momentum, eps);
   }
+  // A relu.
+  Tensor forward_with(const Tensor& x, std::span<const ModuleChild> behind,
+                      size_t& taken) override {
+    if (behind.empty() || behind[0].module->as_activation() != TINYFIN_ACTIVATION_RELU)
+      return forward(x);
+    ++taken;
+    return batch_norm_relu(x, slot(mean), slot(var), slot(weight), slot(bias),
+                           training || mean < 0, momentum, eps);
+  }
 
   const double eps, momentum;
   int weight = -1, bias = -1, mean = -1, var = -1;

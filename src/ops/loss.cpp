@@ -168,9 +168,107 @@ void check_scores(const Tensor& x, const Tensor& target) {
            "probabilities of the same shape");
 }
 
-// Elementwise weights of a binary loss.
+// Losses of single elements ---------------------------------------------------------------
+
+// Their numbers are an attribute of the primitives.
+enum PointwiseLoss : int64_t { kSquared, kAbsolute, kHuber, kLogistic };
+
+// The loss of each element as smaller ops.
+Tensor each_loss(const Tensor& x, const Tensor& t, int64_t kind, double delta) {
+  const Tensor d = sub(x, t);
+  switch (kind) {
+    case kSquared: return square(d);
+    case kAbsolute: return abs(d);
+    case kHuber: {
+      const Tensor size = abs(d);
+      const Tensor near = mul(square(d), weak_scalar(0.5));
+      const Tensor far = mul(sub(size, weak_scalar(delta / 2)), weak_scalar(delta));
+      return where(le(size, weak_scalar(delta)), near, far);
+    }
+    default: return sub(softplus(x), mul(x, t));
+  }
+}
+
+// Its derivative by x.
+Tensor each_slope(const Tensor& x, const Tensor& t, int64_t kind, double delta) {
+  const Tensor d = sub(x, t);
+  switch (kind) {
+    case kSquared: return mul(d, weak_scalar(2.0));
+    case kAbsolute: return sign(d);
+    case kHuber: return clamp(d, -delta, delta);
+    default: return sub(sigmoid(x), t);
+  }
+}
+
+// Elementwise weights of a loss.
 Tensor rescaled(const Tensor& losses, const Tensor& weight) {
   return weight.defined() ? mul(losses, weight) : losses;
+}
+
+void pointwise_loss_formula(const Call& call, Tensor* out) {
+  const Tensor losses = each_loss(call.in[0], call.in[1], call.attrs.i(0), call.attrs.f(2));
+  out[0] = reduced(rescaled(losses, call.in[2]), tf_reduction(call.attrs.i(1)));
+}
+
+void pointwise_loss_grad_formula(const Call& call, Tensor* out) {
+  const Tensor &x = call.in[1], &t = call.in[2];
+  Tensor grad = call.in[0];
+  if (call.attrs.i(1) == TINYFIN_REDUCTION_MEAN)
+    grad = div(grad, weak_scalar(double(x.numel())));
+  const Tensor slope = each_slope(x, t, call.attrs.i(0), call.attrs.f(2));
+  out[0] = rescaled(mul(slope, grad), call.in[3]);
+}
+// grad of the loss below to that of pred.
+const Primitive pointwise_loss_grad_p{
+    {.name = "pointwise_loss_grad",
+     .signature = "grad pred target weight?; int kind, int reduction, float delta",
+     .decompose = pointwise_loss_grad_formula}};
+
+void pointwise_loss_vjp(Vjp& v) {
+  const Tensor x = v.in(0), t = v.in(1), weight = v.i(3) ? v.in(2) : Tensor();
+  const Tensor grad = contiguous(v.grad());
+  const Attrs attrs(v.i(0), v.i(1), v.f(2));
+  Tensor by_pred;
+  if (v.needs(0) || (v.needs(1) && v.i(0) != kLogistic)) {
+    by_pred = run(pointwise_loss_grad_p, {&grad, &x, &t, &weight}, attrs, meta_like(x));
+    if (v.needs(0)) v.set(0, by_pred);
+  }
+  if (!v.needs(1) && !v.needs(2)) return;
+  // All but the logistic loss are functions of pred - target.
+  Tensor share = grad;
+  if (v.i(1) == TINYFIN_REDUCTION_MEAN) share = div(grad, weak_scalar(double(x.numel())));
+  if (v.needs(1))
+    v.set(1, v.i(0) == kLogistic ? neg(rescaled(mul(x, share), weight)) : neg(by_pred));
+  if (v.needs(2)) v.set(2, mul(each_loss(x, t, v.i(0), v.f(2)), share));
+}
+// pred, target, weight of one shape, row-major; the loss, reduced or not. kind: 0 squared, 1
+// absolute, 2 Huber's with its delta, 3 logistic, softplus(pred) - pred target.
+const Primitive pointwise_loss_p{
+    {.name = "pointwise_loss",
+     .signature = "pred target weight?; int kind, int reduction, float delta, bool weighted",
+     .vjp = pointwise_loss_vjp, .save_in = bits({0, 1, 2}), .flags = kFusedVjp,
+     .decompose = pointwise_loss_formula}};
+
+Tensor pointwise(const Tensor& pred, const Tensor& target, const Tensor& weight,
+                 PointwiseLoss kind, double delta, tf_reduction reduction) {
+  TF_CHECK(reduction == TINYFIN_REDUCTION_NONE || reduction == TINYFIN_REDUCTION_MEAN ||
+               reduction == TINYFIN_REDUCTION_SUM,
+           TINYFIN_ERROR_ARGUMENT, "received reduction ", reduction,
+           "; expected none, mean or sum");
+  auto [x, t] = promote(as_float(pred), as_float(target));
+  Tensor w = weight;
+  if (w.defined()) std::tie(x, w) = promote(x, as_float(weight));
+  t = cast_to(t, x.dtype());
+  Dims shape = broadcast_shapes(x.shape(), t.shape());
+  if (w.defined()) shape = broadcast_shapes(shape, w.shape());
+  const auto whole = [&](const Tensor& tensor) {
+    return contiguous(tensor.shape() == shape ? tensor : expand(tensor, as_list(shape)));
+  };
+  x = whole(x), t = whole(t);
+  if (w.defined()) w = whole(w);
+  const Meta meta = meta_of_shape(reduction == TINYFIN_REDUCTION_NONE ? shape : Dims(), x.dtype(),
+                                  x.device());
+  return run(pointwise_loss_p, {&x, &t, &w}, Attrs(int64_t(kind), reduction, delta, w.defined()), meta);
 }
 
 }  // namespace
@@ -236,7 +334,7 @@ Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const Tensor& wei
 //@ python: function
 //@ doc: Squared difference (pred - target)^2; shapes broadcast.
 Tensor mse_loss(const Tensor& pred, const Tensor& target, tf_reduction reduction) {
-  return reduced(square(sub(as_float(pred), as_float(target))), reduction);
+  return pointwise(pred, target, Tensor(), kSquared, 0, reduction);
 }
 
 //@op l1_loss(Tensor pred, Tensor target, reduction reduction=mean) -> Tensor
@@ -245,7 +343,7 @@ Tensor mse_loss(const Tensor& pred, const Tensor& target, tf_reduction reduction
 //@ python: function
 //@ doc: Absolute difference |pred - target|; shapes broadcast.
 Tensor l1_loss(const Tensor& pred, const Tensor& target, tf_reduction reduction) {
-  return reduced(abs(sub(as_float(pred), as_float(target))), reduction);
+  return pointwise(pred, target, Tensor(), kAbsolute, 0, reduction);
 }
 
 //@op huber_loss(Tensor pred, Tensor target, float delta=1, reduction reduction=mean) -> Tensor
@@ -258,11 +356,7 @@ Tensor huber_loss(const Tensor& pred, const Tensor& target, double delta,
                   tf_reduction reduction) {
   TF_CHECK(delta > 0 && std::isfinite(delta), TINYFIN_ERROR_ARGUMENT, "received delta = ", delta,
            "; expected a positive number");
-  const Tensor d = sub(as_float(pred), as_float(target));
-  const Tensor size = abs(d);
-  const Tensor near = mul(square(d), weak_scalar(0.5));
-  const Tensor far = mul(sub(size, weak_scalar(delta / 2)), weak_scalar(delta));
-  return reduced(where(le(size, weak_scalar(delta)), near, far), reduction);
+  return pointwise(pred, target, Tensor(), kHuber, delta, reduction);
 }
 
 //@op binary_cross_entropy(Tensor pred, Tensor target, Tensor? weight=None,
@@ -289,8 +383,7 @@ Tensor binary_cross_entropy(const Tensor& pred, const Tensor& target, const Tens
 //@   factors of the elements. The mean is over elements.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const Tensor& weight, tf_reduction reduction) {
-  const Tensor x = as_float(logits);
-  return reduced(rescaled(sub(softplus(x), mul(x, as_float(target))), weight), reduction);
+  return pointwise(logits, target, weight, kLogistic, 0, reduction);
 }
 
 }  // namespace tf

@@ -30,6 +30,17 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
                                     bool is_causal = false,
                                     std::optional<double> scale = std::nullopt);
 
+// Normalisation of channels (src/ops/channel_norm.cpp)
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean = Tensor(),
+                  const Tensor& running_var = Tensor(), const Tensor& weight = Tensor(),
+                  const Tensor& bias = Tensor(), bool training = false, double momentum = 0.1,
+                  double eps = 1e-05);
+Tensor batch_norm_relu(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                       const Tensor& weight, const Tensor& bias, bool training, double momentum,
+                       double eps);
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = Tensor(),
+                  const Tensor& bias = Tensor(), double eps = 1e-05);
+
 // Comparisons, logic, choice by a mask (src/ops/compare.cpp)
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
@@ -149,14 +160,8 @@ Tensor masked_select(const Tensor& x, const Tensor& mask);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);
 Tensor triu(const Tensor& x, int64_t diagonal = 0);
 
-// Normalisation (src/ops/norm.cpp)
+// Normalisation over the last dimensions (src/ops/norm.cpp)
 Tensor layer_norm(const Tensor& x, IntList normalized_shape, const Tensor& weight = Tensor(),
-                  const Tensor& bias = Tensor(), double eps = 1e-05);
-Tensor batch_norm(const Tensor& x, const Tensor& running_mean = Tensor(),
-                  const Tensor& running_var = Tensor(), const Tensor& weight = Tensor(),
-                  const Tensor& bias = Tensor(), bool training = false, double momentum = 0.1,
-                  double eps = 1e-05);
-Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = Tensor(),
                   const Tensor& bias = Tensor(), double eps = 1e-05);
 Tensor rms_norm(const Tensor& x, IntList normalized_shape, const Tensor& weight = Tensor(),
                 double eps = 1e-06);

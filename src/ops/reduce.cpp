@@ -54,6 +54,21 @@ void mean_vjp(Vjp& v) {
 }
 const Primitive mean_p{{.name = "mean", .signature = "x; int mask", .vjp = mean_vjp}};
 
+// What norms are made of: the elements' squares, or their sizes.
+void sum_squares_vjp(Vjp& v) {
+  v.set(0, mul(v.in(0), spread(v, mul(v.grad(), weak_scalar(2.0)))));
+}
+const Primitive sum_squares_p{{.name = "sum_squares", .signature = "x; int mask",
+                               .vjp = sum_squares_vjp, .save_in = bits({0})}};
+void sum_sizes_vjp(Vjp& v) { v.set(0, mul(sign(v.in(0)), spread(v, v.grad()))); }
+const Primitive sum_sizes_p{{.name = "sum_sizes", .signature = "x; int mask",
+                             .vjp = sum_sizes_vjp, .save_in = bits({0})}};
+
+Tensor reduce_by(const Primitive& prim, const Tensor& x, OptIntList dim, bool keepdim) {
+  const uint32_t mask = mask_of(x, dim);
+  return run(prim, {&x}, Attrs(mask), meta_reduced(x, mask, keepdim, x.dtype()));
+}
+
 // Products of halves of the list of reduced elements, until one is left: the gradient is the
 // product of the others, whatever the number of zeros among them.
 void prod_formula(const Call& call, Tensor* out) {
@@ -346,11 +361,11 @@ Tensor logsumexp(const Tensor& x, OptIntList dim, bool keepdim) {
 Tensor norm(const Tensor& x, double p, OptIntList dim, bool keepdim) {
   TF_CHECK(!std::isnan(p), TINYFIN_ERROR_ARGUMENT, "received p = NaN; expected a number or inf");
   const Tensor value = as_float(x);
-  if (p == 2) return sqrt_flat_at_0(sum(square(value), dim, keepdim));
+  if (p == 2) return sqrt_flat_at_0(reduce_by(sum_squares_p, value, dim, keepdim));
   if (p == 0)
     return sum(cast(ne(value, weak_scalar(0.0)), value.dtype()), dim, keepdim);
+  if (p == 1) return reduce_by(sum_sizes_p, value, dim, keepdim);
   const Tensor size = abs(value);
-  if (p == 1) return sum(size, dim, keepdim);
   if (std::isinf(p)) return p > 0 ? max(size, dim, keepdim) : min(size, dim, keepdim);
   const Tensor total = sum(pow(size, weak_scalar(p)), dim, keepdim);
   const Tensor zero = eq(total, weak_scalar(0.0));

@@ -77,15 +77,175 @@ def test_embedding_gradient(rows, width, count):
         assert np.array_equal(table.grad.to_numpy(), expected)
 
 
-@pytest.mark.parametrize("shape, dim", [((300, 70), 0), ((5, 130, 33), 1), ((2, 3, 40, 16), 2)])
-def test_softmax_across_memory(shape, dim):
-    x = np.random.default_rng(3).normal(size=shape).astype("float32")
-    along = np.moveaxis(x, dim, -1)
+def same_for_all_threads(run):
+    """What run() gives, as arrays; the same bits with any number of threads."""
+    results = []
+    for n in THREADS:
+        with opcheck.threads(n):
+            results.append([t.to_numpy() for t in run()])
+    for again in results[1:]:
+        for first, other in zip(results[0], again):
+            assert np.array_equal(first, other, equal_nan=True)
+    return results[0]
+
+
+ACROSS = [((300, 70), 0), ((5, 130, 33), 1), ((2, 3, 40, 16), 2), ((1500, 1100), 0), ((2, 2000), 0),
+          ((40, 9, 3), 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape, dim", ACROSS)
+def test_softmax_across_memory(shape, dim, dtype):
+    rng = np.random.default_rng(3)
+    x, grad = (rng.normal(size=shape).astype(dtype) for _ in range(2))
+    x *= 30
+    wide, g = x.astype("float64"), grad.astype("float64")
+    top = wide.max(axis=dim, keepdims=True)
+    e = np.exp(wide - top)
+    total = e.sum(axis=dim, keepdims=True)
+    p = e / total
+    rtol = 1e-5 if dtype == "float32" else 1e-12
+
+    def check(op, expected, gradient):
+        def run():
+            t = tensor(x)
+            t.requires_grad = True
+            y = op(t, dim)
+            y.backward(tensor(grad if y.ndim == grad.ndim else grad.sum(axis=dim)))
+            return y.detach(), t.grad
+
+        for found, wanted in zip(same_for_all_threads(run), (expected, gradient)):
+            scale = np.abs(wanted).max()
+            np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol * scale)
+
+    def summed(a):
+        return a.sum(axis=dim, keepdims=True)
+
+    check(_ops.softmax, p, p * (g - summed(g * p)))
+    check(_ops.log_softmax, wide - top - np.log(total), g - p * summed(g))
+    check(_ops.logsumexp, (top + np.log(total)).squeeze(dim), p * summed(g))
+
+
+def test_columns_with_nan_and_infinity():
+    inf, nan = np.inf, np.nan
+    x = np.zeros((60, 20), "float32")
+    x[45, 0] = nan
+    x[3, 1] = inf
+    x[:, 2] = -inf
+    x[7, 3] = -inf
+    x[17, 4] = 1e-42
+    x[20, 5], x[21, 5] = nan, inf
+    x[:, 6] = np.linspace(-3e38, 3e38, 60)
     for op in (_ops.softmax, _ops.log_softmax):
-        expected = np.moveaxis(op(tensor(along), -1).to_numpy(), -1, dim)
-        for n in THREADS:
-            with opcheck.threads(n):
-                assert np.array_equal(op(tensor(x), dim).to_numpy(), expected)
+        rows = op(tensor(x.T), 1).to_numpy().T
+        np.testing.assert_allclose(op(tensor(x), 0).to_numpy(), rows, rtol=1e-6, atol=1e-30)
+    for axis, t in ((0, tensor(x)), (1, tensor(x.T))):
+        found = _ops.logsumexp(t, axis).to_numpy()
+        expected = np.full(20, np.log(60.0))
+        expected[:7] = nan, inf, -inf, np.log(59.0), np.log(60.0), nan, 3e38
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64"])
+@pytest.mark.parametrize("shape, dim", ACROSS)
+def test_running_sums_across_memory(shape, dim, dtype, reverse):
+    x = np.random.default_rng(4).integers(-9, 9, shape).astype(dtype)
+    order = slice(None, None, -1 if reverse else 1)
+    op = opcheck.function("cumsum_backward")
+    along = np.moveaxis(np.cumsum(np.moveaxis(x, dim, 0)[order], axis=0)[order], 0, dim)
+    found = same_for_all_threads(lambda: [op(tensor(x), dim, reverse)])
+    assert np.array_equal(found[0], along)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["mse", "l1", "huber", "logistic"])
+def test_pointwise_losses_by_definition(kind, dtype, reduction):
+    rng = np.random.default_rng(5)
+    shape = (3, 41, 333)
+    x, t = (3 * rng.normal(size=shape)).astype(dtype), rng.uniform(size=shape).astype(dtype)
+    grad = rng.normal(size=shape if reduction == "none" else ()).astype(dtype)
+    a, b = x.astype("float64"), t.astype("float64")
+    d = a - b
+    far = np.abs(d) > 1
+    losses, slope = {
+        "mse": (d * d, 2 * d),
+        "l1": (np.abs(d), np.sign(d)),
+        "huber": (np.where(far, np.abs(d) - 0.5, d * d / 2), np.clip(d, -1, 1)),
+        "logistic": (np.logaddexp(0, a) - a * b, 1 / (1 + np.exp(-a)) - b),
+    }[kind]
+    op = {"mse": _ops.mse_loss, "l1": _ops.l1_loss, "huber": _ops.huber_loss,
+          "logistic": _ops.binary_cross_entropy_with_logits}[kind]  # fmt: skip
+
+    def run():
+        p, q = tensor(x), tensor(t)
+        p.requires_grad = q.requires_grad = True
+        y = op(p, q, reduction=reduction)
+        y.backward(tf.Tensor.from_numpy(np.asarray(grad)))
+        return y.detach(), p.grad, q.grad
+
+    share = grad.astype("float64") / (x.size if reduction == "mean" else 1)
+    expected = [
+        {"mean": np.mean, "sum": np.sum, "none": np.array}[reduction](losses),
+        slope * share,
+        (-a if kind == "logistic" else -slope) * share,
+    ]
+    rtol = 3e-6 if dtype == "float32" else 1e-12
+    for found, wanted in zip(same_for_all_threads(run), expected):
+        np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol * np.abs(wanted).max())
+
+
+def test_pointwise_losses_at_the_edges():
+    inf, nan = np.inf, np.nan
+    x = tensor(np.array([100.0, -100.0, 1e-42, inf, nan, 0.0] * 4, "float32"))
+    t = tensor(np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0] * 4, "float32"))
+    x.requires_grad = True
+    edges = {
+        _ops.mse_loss: ([9801, 10000, 0, inf, nan, 0], [198, -200, 0, inf, nan, 0]),
+        _ops.l1_loss: ([99, 100, 0, inf, nan, 0], [1, -1, 1, 1, nan, 0]),
+        _ops.huber_loss: ([98.5, 99.5, 0, inf, nan, 0], [1, -1, 0, 1, nan, 0]),
+        _ops.binary_cross_entropy_with_logits: (
+            [0, 0, np.log(2), inf, nan, np.log(2)], [0, 0, 0.5, 1, nan, 0.5],
+        ),
+    }  # fmt: skip
+    for op, (losses, slopes) in edges.items():
+        x.grad = None
+        y = op(x, t, reduction="none")
+        y.backward(tensor(np.ones(24, "float32")))
+        np.testing.assert_allclose(y.detach().to_numpy(), losses * 4, rtol=1e-6, atol=1e-38)
+        np.testing.assert_allclose(x.grad.to_numpy(), slopes * 4, rtol=1e-6, atol=1e-38)
+
+
+def test_pointwise_losses_broadcast_and_promote():
+    rng = np.random.default_rng(6)
+    x, t, w = rng.normal(size=(3, 1, 4)), rng.uniform(size=(5, 1)), rng.uniform(size=4)
+    p, q, r = tensor(x), tensor(t.astype("float32")), tensor(w)
+    for v in (p, q, r):
+        v.requires_grad = True
+    y = _ops.binary_cross_entropy_with_logits(p, q, r)
+    q64 = t.astype("float32").astype("float64")
+    assert y.dtype == "float64"
+    np.testing.assert_allclose(y.item(), np.mean((np.logaddexp(0, x) - x * q64) * w), rtol=1e-12)
+    y.backward()
+    assert [v.grad.shape for v in (p, q, r)] == [(3, 1, 4), (5, 1), (4,)]
+    assert q.grad.dtype == "float32"
+    slope = (1 / (1 + np.exp(-x)) - q64) * w / 60
+    np.testing.assert_allclose(p.grad.to_numpy(), slope.sum(axis=1, keepdims=True), rtol=1e-12)
+    empty = tensor(np.zeros((0, 3), "float32"))
+    assert np.isnan(_ops.mse_loss(empty, empty).item())
+    assert _ops.mse_loss(empty, empty, reduction="sum").item() == 0
+
+
+@pytest.mark.parametrize("shape, dim", [((4099, 1030), 0), ((70, 300, 33), 1), ((33, 70000), 1),
+                                        ((300, 700), None)])  # fmt: skip
+def test_norms_by_definition(shape, dim):
+    x = np.random.default_rng(7).normal(size=shape)
+    for p, expected in ((2.0, np.sqrt((x * x).sum(axis=dim))), (1.0, np.abs(x).sum(axis=dim))):
+        found = same_for_all_threads(lambda: [_ops.norm(tensor(x), p, dim)])
+        np.testing.assert_allclose(found[0], expected, rtol=1e-11)
+        single = _ops.norm(tensor(x.astype("float32")), p, dim).to_numpy()
+        np.testing.assert_allclose(single, expected, rtol=1e-5)
 
 
 def test_rows_with_nan_and_infinity():

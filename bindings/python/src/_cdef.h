@@ -264,6 +264,9 @@ tf_status tf_pow(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_maximum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_minimum(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_scaled_dot_product_attention(const tf_tensor *query, const tf_tensor *key, const tf_tensor *value, const tf_tensor *attn_mask, double dropout_p, int32_t is_causal, const double *scale, tf_tensor **out);
+tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean, const tf_tensor *running_var, const tf_tensor *weight, const tf_tensor *bias, int32_t training, double momentum, double eps, tf_tensor **out);
+tf_status tf_batch_norm_relu(const tf_tensor *x, const tf_tensor *running_mean, const tf_tensor *running_var, const tf_tensor *weight, const tf_tensor *bias, int32_t training, double momentum, double eps, tf_tensor **out);
+tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight, const tf_tensor *bias, double eps, tf_tensor **out);
 tf_status tf_eq(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_ne(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_lt(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
@@ -341,8 +344,6 @@ tf_status tf_masked_select(const tf_tensor *x, const tf_tensor *mask, tf_tensor 
 tf_status tf_tril(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
 tf_status tf_triu(const tf_tensor *x, int64_t diagonal, tf_tensor **out);
 tf_status tf_layer_norm(const tf_tensor *x, const int64_t *normalized_shape, int64_t n_normalized_shape, const tf_tensor *weight, const tf_tensor *bias, double eps, tf_tensor **out);
-tf_status tf_batch_norm(const tf_tensor *x, const tf_tensor *running_mean, const tf_tensor *running_var, const tf_tensor *weight, const tf_tensor *bias, int32_t training, double momentum, double eps, tf_tensor **out);
-tf_status tf_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight, const tf_tensor *bias, double eps, tf_tensor **out);
 tf_status tf_rms_norm(const tf_tensor *x, const int64_t *normalized_shape, int64_t n_normalized_shape, const tf_tensor *weight, double eps, tf_tensor **out);
 tf_status tf_max_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride, int64_t n_stride, const int64_t *padding, tf_tensor **out);
 tf_status tf_avg_pool2d(const tf_tensor *x, const int64_t *kernel_size, const int64_t *stride, int64_t n_stride, const int64_t *padding, int32_t count_include_pad, tf_tensor **out);
@@ -446,6 +447,15 @@ tf_tensor *tfpy_scaled_dot_product_attention(const tf_tensor *query, const tf_te
                                              const tf_tensor *value, const tf_tensor *attn_mask,
                                              double dropout_p, int32_t is_causal,
                                              const double *scale);
+tf_tensor *tfpy_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                           const tf_tensor *running_var, const tf_tensor *weight,
+                           const tf_tensor *bias, int32_t training, double momentum, double eps);
+tf_tensor *tfpy_batch_norm_relu(const tf_tensor *x, const tf_tensor *running_mean,
+                                const tf_tensor *running_var, const tf_tensor *weight,
+                                const tf_tensor *bias, int32_t training, double momentum,
+                                double eps);
+tf_tensor *tfpy_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                           const tf_tensor *bias, double eps);
 tf_tensor *tfpy_eq(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_ne(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_lt(const tf_tensor *a, const tf_tensor *b);
@@ -545,11 +555,6 @@ tf_tensor *tfpy_tril(const tf_tensor *x, int64_t diagonal);
 tf_tensor *tfpy_triu(const tf_tensor *x, int64_t diagonal);
 tf_tensor *tfpy_layer_norm(const tf_tensor *x, const int64_t *normalized_shape,
                            int64_t n_normalized_shape, const tf_tensor *weight,
-                           const tf_tensor *bias, double eps);
-tf_tensor *tfpy_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
-                           const tf_tensor *running_var, const tf_tensor *weight,
-                           const tf_tensor *bias, int32_t training, double momentum, double eps);
-tf_tensor *tfpy_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
                            const tf_tensor *bias, double eps);
 tf_tensor *tfpy_rms_norm(const tf_tensor *x, const int64_t *normalized_shape,
                          int64_t n_normalized_shape, const tf_tensor *weight, double eps);

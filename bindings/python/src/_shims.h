@@ -111,6 +111,31 @@ static tf_tensor *tfpy_scaled_dot_product_attention(const tf_tensor *query, cons
   return out;
 }
 
+static tf_tensor *tfpy_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
+                                  const tf_tensor *running_var, const tf_tensor *weight,
+                                  const tf_tensor *bias, int32_t training, double momentum,
+                                  double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_batch_norm_relu(const tf_tensor *x, const tf_tensor *running_mean,
+                                       const tf_tensor *running_var, const tf_tensor *weight,
+                                       const tf_tensor *bias, int32_t training, double momentum,
+                                       double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_batch_norm_relu(x, running_mean, running_var, weight, bias, training, momentum, eps, &out));
+  return out;
+}
+
+static tf_tensor *tfpy_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
+                                  const tf_tensor *bias, double eps) {
+  tf_tensor *out = NULL;
+  tfpy_note(tf_group_norm(x, num_groups, weight, bias, eps, &out));
+  return out;
+}
+
 static tf_tensor *tfpy_eq(const tf_tensor *a, const tf_tensor *b) {
   tf_tensor *out = NULL;
   tfpy_note(tf_eq(a, b, &out));
@@ -596,22 +621,6 @@ static tf_tensor *tfpy_layer_norm(const tf_tensor *x, const int64_t *normalized_
                                   const tf_tensor *bias, double eps) {
   tf_tensor *out = NULL;
   tfpy_note(tf_layer_norm(x, normalized_shape, n_normalized_shape, weight, bias, eps, &out));
-  return out;
-}
-
-static tf_tensor *tfpy_batch_norm(const tf_tensor *x, const tf_tensor *running_mean,
-                                  const tf_tensor *running_var, const tf_tensor *weight,
-                                  const tf_tensor *bias, int32_t training, double momentum,
-                                  double eps) {
-  tf_tensor *out = NULL;
-  tfpy_note(tf_batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps, &out));
-  return out;
-}
-
-static tf_tensor *tfpy_group_norm(const tf_tensor *x, int64_t num_groups, const tf_tensor *weight,
-                                  const tf_tensor *bias, double eps) {
-  tf_tensor *out = NULL;
-  tfpy_note(tf_group_norm(x, num_groups, weight, bias, eps, &out));
   return out;
 }
 

@@ -60,6 +60,9 @@ lib_pow = lib.tfpy_pow
 lib_maximum = lib.tfpy_maximum
 lib_minimum = lib.tfpy_minimum
 lib_scaled_dot_product_attention = lib.tfpy_scaled_dot_product_attention
+lib_batch_norm = lib.tfpy_batch_norm
+lib_batch_norm_relu = lib.tfpy_batch_norm_relu
+lib_group_norm = lib.tfpy_group_norm
 lib_eq = lib.tfpy_eq
 lib_ne = lib.tfpy_ne
 lib_lt = lib.tfpy_lt
@@ -137,8 +140,6 @@ lib_masked_select = lib.tfpy_masked_select
 lib_tril = lib.tfpy_tril
 lib_triu = lib.tfpy_triu
 lib_layer_norm = lib.tfpy_layer_norm
-lib_batch_norm = lib.tfpy_batch_norm
-lib_group_norm = lib.tfpy_group_norm
 lib_rms_norm = lib.tfpy_rms_norm
 lib_max_pool2d = lib.tfpy_max_pool2d
 lib_avg_pool2d = lib.tfpy_avg_pool2d
@@ -454,6 +455,128 @@ def scaled_dot_product_attention(
         h = lib_scaled_dot_product_attention(
             query._h, key._h, value._h, NULL if attn_mask is None else attn_mask._h, dropout_p,
             is_causal, scale
+        )
+    return made(h)
+
+
+# Normalisation of channels
+
+
+def batch_norm(
+    x: TensorLike,
+    running_mean: TensorLike | None = None,
+    running_var: TensorLike | None = None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, per channel.
+
+    x: (N, C) or (N, C, H, W); the others: (C,). training: mean and variance are those of x over
+    N, H, W, and running_mean and running_var, where given, move towards them in place by
+    momentum (the variance there divided by count - 1); else they are the running ones. The
+    result keeps the order of x's strides. Ioffe, Szegedy 2015.
+    Errors: shape where these do not fit; argument when not training without running values, or
+    training on fewer than two values per channel.
+    """
+    try:
+        h = lib_batch_norm(
+            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
+            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
+            else bias._h, training, momentum, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "batch_norm")
+        running_mean = None if running_mean is None else tensor(
+            running_mean, "running_mean", "batch_norm"
+        )
+        running_var = None if running_var is None else tensor(
+            running_var, "running_var", "batch_norm"
+        )
+        weight = None if weight is None else tensor(weight, "weight", "batch_norm")
+        bias = None if bias is None else tensor(bias, "bias", "batch_norm")
+        training = truth(training, "training", "batch_norm")
+        momentum = real(momentum, "momentum", "batch_norm")
+        eps = real(eps, "eps", "batch_norm")
+        h = lib_batch_norm(
+            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
+            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
+            else bias._h, training, momentum, eps
+        )
+    return made(h)
+
+
+def _batch_norm_relu(
+    x: TensorLike,
+    running_mean: TensorLike | None,
+    running_var: TensorLike | None,
+    weight: TensorLike | None,
+    bias: TensorLike | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """relu(batch_norm(…)) in one pass each way; nn.Sequential runs BatchNorm and ReLU by it.
+
+    The
+    arguments and errors are those of batch_norm.
+    """
+    try:
+        h = lib_batch_norm_relu(
+            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
+            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
+            else bias._h, training, momentum, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "batch_norm_relu")
+        running_mean = None if running_mean is None else tensor(
+            running_mean, "running_mean", "batch_norm_relu"
+        )
+        running_var = None if running_var is None else tensor(
+            running_var, "running_var", "batch_norm_relu"
+        )
+        weight = None if weight is None else tensor(weight, "weight", "batch_norm_relu")
+        bias = None if bias is None else tensor(bias, "bias", "batch_norm_relu")
+        training = truth(training, "training", "batch_norm_relu")
+        momentum = real(momentum, "momentum", "batch_norm_relu")
+        eps = real(eps, "eps", "batch_norm_relu")
+        h = lib_batch_norm_relu(
+            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
+            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
+            else bias._h, training, momentum, eps
+        )
+    return made(h)
+
+
+def group_norm(
+    x: TensorLike,
+    num_groups: int,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over groups of
+    neighbouring channels of each sample.
+
+    x: (N, C, …), C divisible by num_groups; weight, bias: (C,). Wu, He 2018.
+    Errors: shape where these do not fit.
+    """
+    try:
+        h = lib_group_norm(
+            x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
+            bias._h, eps
+        )
+    except NOT_READY:
+        x = tensor(x, "x", "group_norm")
+        num_groups = integer(num_groups, "num_groups", "group_norm")
+        weight = None if weight is None else tensor(weight, "weight", "group_norm")
+        bias = None if bias is None else tensor(bias, "bias", "group_norm")
+        eps = real(eps, "eps", "group_norm")
+        h = lib_group_norm(
+            x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
+            bias._h, eps
         )
     return made(h)
 
@@ -1747,7 +1870,7 @@ def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
     return made(h)
 
 
-# Normalisation
+# Normalisation over the last dimensions
 
 
 def layer_norm(
@@ -1778,83 +1901,6 @@ def layer_norm(
         h = lib_layer_norm(
             x._h, normalized_shape, len(normalized_shape), NULL if weight is None else
             weight._h, NULL if bias is None else bias._h, eps
-        )
-    return made(h)
-
-
-def batch_norm(
-    x: TensorLike,
-    running_mean: TensorLike | None = None,
-    running_var: TensorLike | None = None,
-    weight: TensorLike | None = None,
-    bias: TensorLike | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-05,
-) -> Tensor:
-    """(x - mean) / sqrt(variance + eps) * weight + bias, per channel.
-
-    x: (N, C) or (N, C, H, W); the others: (C,). training: mean and variance are those of x over
-    N, H, W, and running_mean and running_var, where given, move towards them in place by
-    momentum (the variance there divided by count - 1); else they are the running ones. The
-    result keeps the order of x's strides. Ioffe, Szegedy 2015.
-    Errors: shape where these do not fit; argument when not training without running values, or
-    training on fewer than two values per channel.
-    """
-    try:
-        h = lib_batch_norm(
-            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
-            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
-            else bias._h, training, momentum, eps
-        )
-    except NOT_READY:
-        x = tensor(x, "x", "batch_norm")
-        running_mean = None if running_mean is None else tensor(
-            running_mean, "running_mean", "batch_norm"
-        )
-        running_var = None if running_var is None else tensor(
-            running_var, "running_var", "batch_norm"
-        )
-        weight = None if weight is None else tensor(weight, "weight", "batch_norm")
-        bias = None if bias is None else tensor(bias, "bias", "batch_norm")
-        training = truth(training, "training", "batch_norm")
-        momentum = real(momentum, "momentum", "batch_norm")
-        eps = real(eps, "eps", "batch_norm")
-        h = lib_batch_norm(
-            x._h, NULL if running_mean is None else running_mean._h, NULL if running_var is None
-            else running_var._h, NULL if weight is None else weight._h, NULL if bias is None
-            else bias._h, training, momentum, eps
-        )
-    return made(h)
-
-
-def group_norm(
-    x: TensorLike,
-    num_groups: int,
-    weight: TensorLike | None = None,
-    bias: TensorLike | None = None,
-    eps: float = 1e-05,
-) -> Tensor:
-    """(x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over groups of
-    neighbouring channels of each sample.
-
-    x: (N, C, …), C divisible by num_groups; weight, bias: (C,). Wu, He 2018.
-    Errors: shape where these do not fit.
-    """
-    try:
-        h = lib_group_norm(
-            x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
-            bias._h, eps
-        )
-    except NOT_READY:
-        x = tensor(x, "x", "group_norm")
-        num_groups = integer(num_groups, "num_groups", "group_norm")
-        weight = None if weight is None else tensor(weight, "weight", "group_norm")
-        bias = None if bias is None else tensor(bias, "bias", "group_norm")
-        eps = real(eps, "eps", "group_norm")
-        h = lib_group_norm(
-            x._h, num_groups, NULL if weight is None else weight._h, NULL if bias is None else
-            bias._h, eps
         )
     return made(h)
 

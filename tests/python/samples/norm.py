@@ -43,6 +43,10 @@ def batch_norm(x, mean=None, var=None, weight=None, bias=None, training=False, m
     return affine(y, weight, bias, shape)
 
 
+def batch_norm_relu(*args):
+    return np.maximum(batch_norm(*args), 0)
+
+
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     y = unit(x.reshape(x.shape[0], num_groups, -1), (2,), eps) if x.size else x
     return affine(y.reshape(x.shape), weight, bias, per_channel(x))
@@ -68,6 +72,9 @@ def samples(rng):
 
     add("rms_norm", rms_norm, "plain", normal(3, 5), (5,))
     add("rms_norm", rms_norm, "affine", normal(2, 3, 4), (3, 4), normal(3, 4))
+    add("rms_norm", rms_norm, "long", normal(7, 37), (37,), normal(37))
+    add("rms_norm", rms_norm, "no_rows", normal(0, 4), (4,), normal(4))
+    add("layer_norm", layer_norm, "rows", normal(11, 6), (6,), normal(6), normal(6))
 
     train = {"training": True}
     none = (None, None)
@@ -83,7 +90,20 @@ def samples(rng):
         grad=(0, 3, 4))  # fmt: skip
     add("batch_norm", batch_norm, "eval_flat", normal(4, 3), *running, grad=(0,))
 
+    for training in (True, False):
+        rest = (*(none if training else running), normal(3), normal(3), training, 0.1, 1e-5)
+        grad = (0, 3, 4)
+        name = "train" if training else "eval"
+        add("batch_norm_relu", batch_norm_relu, f"images-{name}", normal(3, 3, 4, 2), *rest,
+            grad=grad)  # fmt: skip
+        add("batch_norm_relu", batch_norm_relu, f"flat-{name}", normal(7, 3), *rest, grad=grad)
+    add("batch_norm_relu", batch_norm_relu, "plain", normal(9, 2), *none, None, None, True, 0.1,
+        1e-5, grad=(0,))  # fmt: skip
+
     add("group_norm", group_norm, "flat", normal(3, 6), 2, normal(6), normal(6))
     add("group_norm", group_norm, "images", normal(2, 4, 3, 2), 2, normal(4), normal(4))
     add("group_norm", group_norm, "plain", normal(2, 4, 3), 4)
+    add("group_norm", group_norm, "volume", normal(2, 4, 3, 2, 2), 2, normal(4), None)
+    add("group_norm", group_norm, "wide", normal(3, 70, 2, 3), 10, normal(70), normal(70))
+    add("group_norm", group_norm, "no_images", normal(0, 4, 3, 2), 2, normal(4), normal(4))
     return found

@@ -1,293 +1,310 @@
-// Batch normalisation: every channel brought to mean 0 and variance 1 over images and pixels; and
-// its gradient. Channels that lie side by side in memory fill a register; else a register holds
-// pixels of one channel.
+// Batch normalisation: every channel brought to mean 0 and variance 1 over images and pixels.
+// Group normalisation: the same for groups of neighbouring channels of each image. And their
+// gradients.
+//
+// Both read their input twice, for the moments and for the result; the gradient reads twice what it
+// needs, for the sums and for the result. All of it goes by channels: what belongs to a group is
+// put together from its channels' numbers, and what comes of a group is given to each of them.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/elementwise.h"
+#include "backends/cpu/channels.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
-
-// Up to two views of one shape, (N, C) or (N, C, H, W), as (N, C, rows, columns), rows merged
-// into columns where memory allows.
-struct Images {
-  int64_t count, channels, rows, columns;
-  int n;  // views
-  char* data[3];
-  int64_t stride_n[3], stride_c[3], stride_r[3], stride_w[3];
-  bool vectors;  // channels side by side in all of them
-};
-
-static Images images_of(const tf_view* const* views, int n) {
-  const tf_view& first = *views[0];
-  const bool flat = first.ndim == 2;
-  Images im;
-  im.count = first.shape[0];
-  im.channels = first.shape[1];
-  im.rows = flat ? 1 : first.shape[2];
-  im.columns = flat ? 1 : first.shape[3];
-  im.n = n;
-  im.vectors = true;
-  bool merges = true;
-  for (int k = 0; k < n; ++k) {
-    const tf_view& v = *views[k];
-    im.data[k] = static_cast<char*>(v.data);
-    im.stride_n[k] = v.strides[0];
-    im.stride_c[k] = v.strides[1];
-    im.stride_r[k] = flat ? 0 : v.strides[2];
-    im.stride_w[k] = flat ? 0 : v.strides[3];
-    im.vectors = im.vectors && v.strides[1] == 1;
-    merges = merges && (im.rows == 1 || im.stride_r[k] == im.columns * im.stride_w[k]);
-  }
-  if (merges) {
-    im.columns *= im.rows;
-    im.rows = 1;
-  }
-  return im;
-}
-
-template <class T>
-static inline T* row_of(const Images& im, int k, int64_t row, int64_t channel) {
-  return reinterpret_cast<T*>(im.data[k]) + row / im.rows * im.stride_n[k] +
-         row % im.rows * im.stride_r[k] + channel * im.stride_c[k];
-}
-
-// `m` elements `stride` apart as a register.
-template <class T>
-TF_INLINE Vec<T> get(const T* p, int64_t stride, int64_t m) {
-  if (stride == 1) return m == Vec<T>::kWidth ? load(p) : load_n(p, m);
-  T lanes[Vec<T>::kWidth] = {};
-  for (int64_t i = 0; i < m; ++i) lanes[i] = p[i * stride];
-  return load(lanes);
-}
-template <class T>
-TF_INLINE void put(T* p, int64_t stride, Vec<T> v, int64_t m) {
-  if (stride == 1) return store_n(p, v, m);
-  T lanes[Vec<T>::kWidth];
-  store(lanes, v);
-  for (int64_t i = 0; i < m; ++i) p[i * stride] = lanes[i];
-}
-
-// Numbers per channel, as a register of channels or of one channel's copies.
-constexpr int kParams = 4;
-template <class T>
-struct Params {
-  const T* of[kParams];
-  template <bool kChannels>
-  TF_INLINE void load_at(int64_t channel, int64_t m, Vec<T>* out) const {
-    for (int k = 0; k < kParams; ++k)
-      out[k] = !of[k]      ? Vec<T>(T(0))
-               : kChannels ? load_n(of[k] + channel, m)
-                           : Vec<T>(of[k][channel]);
-  }
-};
-
-constexpr int64_t kMaxBlocks = 32;  // of rows, each with partial sums of its own
-
-// sums[k * channels + c] = sum over images and pixels of f's value k, k < 2, in a fixed order.
-// f(x, g, params, value): g is the second view's element, or x again.
-template <class T, class F>
-static tf_status channel_sums(const Images& im, const Params<T>& params, T* sums, const F& f) {
-  using V = Vec<T>;
-  constexpr int64_t kW = V::kWidth;
-  const int64_t channels = im.channels, rows = im.count * im.rows;
-  const int second = im.n > 1 ? 1 : 0;
-  if (!im.vectors) {
-    const int64_t grain = 1 + kGrain / (rows * im.columns + 1);
-    return parallel_range(channels, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        V p[kParams], total[2] = {V(T(0)), V(T(0))};
-        params.template load_at<false>(c, kW, p);
-        for (int64_t r = 0; r < rows; ++r) {
-          const T *x = row_of<const T>(im, 0, r, c), *g = row_of<const T>(im, second, r, c);
-          const int64_t sx = im.stride_w[0], sg = im.stride_w[second];
-          for (int64_t i = 0; i < im.columns; i += kW) {
-            const int64_t m = im.columns - i < kW ? im.columns - i : kW;
-            V value[2];
-            f(get(x + i * sx, sx, m), get(g + i * sg, sg, m), p, value);
-            const auto valid = iota<IntOf<T>>() < Vec<IntOf<T>>(IntOf<T>(m));
-            for (int k = 0; k < 2; ++k) total[k] += select(valid, value[k], V(T(0)));
-          }
-        }
-        for (int k = 0; k < 2; ++k) sums[k * channels + c] = sum(total[k]);
-      }
-    });
-  }
-  // Images of one row (flat ones, and all that merged) are cut by rows; a few by nothing.
-  int64_t blocks = rows * im.columns * channels / kGrain;
-  blocks = blocks < 1 ? 1 : blocks > kMaxBlocks ? kMaxBlocks : blocks;
-  if (blocks > rows) blocks = rows < 1 ? 1 : rows;
-  const size_t bytes = size_t(blocks * 2 * channels) * sizeof(T);
-  T* partial = static_cast<T*>(host->host_alloc(bytes));
-  if (!partial) return error(TINYFIN_ERROR_MEMORY, "out of host memory for partial sums");
-  const tf_status status = parallel_range(blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      T* to = partial + b * 2 * channels;
-      const int64_t first = rows * b / blocks, last = rows * (b + 1) / blocks;
-      for (int64_t c = 0; c < channels; c += kW) {
-        const int64_t m = channels - c < kW ? channels - c : kW;
-        V p[kParams], total[2] = {V(T(0)), V(T(0))};
-        params.template load_at<true>(c, m, p);
-        for (int64_t r = first; r < last; ++r) {
-          const T *x = row_of<const T>(im, 0, r, c), *g = row_of<const T>(im, second, r, c);
-          for (int64_t i = 0; i < im.columns; ++i) {
-            V value[2];
-            f(load_n(x + i * im.stride_w[0], m), load_n(g + i * im.stride_w[second], m), p, value);
-            total[0] += value[0];
-            total[1] += value[1];
-          }
-        }
-        store_n(to + c, total[0], m);
-        store_n(to + channels + c, total[1], m);
-      }
-    }
-  });
-  for (int64_t i = 0; i < 2 * channels && status == TINYFIN_OK; ++i) {
-    T total = partial[i];
-    for (int64_t b = 1; b < blocks; ++b) total += partial[b * 2 * channels + i];
-    sums[i] = total;
-  }
-  host->host_free(partial, bytes);
-  return status;
-}
-
-// The last view becomes f(x, g, params), where g is the second of three, or x again.
-template <class T, class F>
-static tf_status channel_map(const Images& im, const Params<T>& params, const F& f) {
-  using V = Vec<T>;
-  constexpr int64_t kW = V::kWidth;
-  const int64_t channels = im.channels, rows = im.count * im.rows;
-  const int second = im.n > 2 ? 1 : 0, last = im.n - 1;
-  const int64_t lines = im.vectors ? 1 : channels;  // one channel after another, or all at once
-  const int64_t width = im.vectors ? channels : 1;
-  return parallel_range(
-      rows * lines, 1 + kGrain / (im.columns * width + 1), [&](int64_t begin, int64_t end) {
-        for (int64_t line = begin; line < end; ++line) {
-          const int64_t r = line / lines, c0 = line % lines;
-          V p[kParams];
-          if (!im.vectors) {
-            params.template load_at<false>(c0, kW, p);
-            const T *x = row_of<const T>(im, 0, r, c0), *g = row_of<const T>(im, second, r, c0);
-            T* y = row_of<T>(im, last, r, c0);
-            const int64_t sx = im.stride_w[0], sg = im.stride_w[second], sy = im.stride_w[last];
-            for (int64_t i = 0; i < im.columns; i += kW) {
-              const int64_t m = im.columns - i < kW ? im.columns - i : kW;
-              put(y + i * sy, sy, f(get(x + i * sx, sx, m), get(g + i * sg, sg, m), p), m);
-            }
-            continue;
-          }
-          for (int64_t c = 0; c < channels; c += kW) {
-            const int64_t m = channels - c < kW ? channels - c : kW;
-            params.template load_at<true>(c, m, p);
-            const T *x = row_of<const T>(im, 0, r, c), *g = row_of<const T>(im, second, r, c);
-            T* y = row_of<T>(im, last, r, c);
-            for (int64_t i = 0; i < im.columns; ++i)
-              store_n(
-                  y + i * im.stride_w[last],
-                  f(load_n(x + i * im.stride_w[0], m), load_n(g + i * im.stride_w[second], m), p),
-                  m);
-          }
-        }
-      });
-}
 
 template <class T>
 static inline T element(const tf_view& v, int64_t i, T otherwise) {
   return absent(v) ? otherwise : static_cast<const T*>(v.data)[i * v.strides[0]];
 }
 
-// "x weight? bias?; eps" to y, mean and variance (divided by the number of elements).
+// Arrays of numbers per channel, in one block of the host's.
 template <class T>
-static tf_status batch_norm_typed(const tf_kernel_call* c) {
+struct Numbers {
+  size_t bytes;
+  T* data;
+  explicit Numbers(int64_t count)
+      : bytes(size_t(count) * sizeof(T)), data(static_cast<T*>(host->host_alloc(bytes))) {}
+  Numbers(const Numbers&) = delete;
+  ~Numbers() {
+    if (data) host->host_free(data, bytes);
+  }
+};
+static inline tf_status no_numbers() {
+  return error(TINYFIN_ERROR_MEMORY, "out of host memory for statistics");
+}
+
+// What belongs to a channel, as registers of the map: the mean, the factor of (x - mean), what is
+// added; for the gradient also the factor of (x - mean) and what is added there.
+enum { kMean, kScale, kShift, kSlope, kOffset };
+
+template <class V>
+TF_INLINE V normalised(V x, const V* p) {
+  return fma(x - p[kMean], p[kScale], p[kShift]);
+}
+// The gradient of a result that relu has been applied to, before relu.
+template <bool kRelu, class V>
+TF_INLINE V before_relu(V grad, V x, const V* p) {
+  if constexpr (!kRelu) return grad;
+  return select(normalised(x, p) > V(0), grad, V(0));
+}
+
+// y = (x - mean) scale + shift, by part and channel.
+template <class T, bool kRelu>
+static tf_status write_normalised(const tf_view& x, const tf_view& y, int64_t parts,
+                                  const Params<T>& params) {
+  using V = Vec<T>;
+  const Images im = images_of<2>({&x, &y});
+  return map_channels<2>(im, cut_of(im, parts), params, [](V v, V, const V* p) TF_ALWAYS_INLINE {
+    const V result = normalised(v, p);
+    return kRelu ? select(result < V(T(0)), V(T(0)), result) : result;
+  });
+}
+
+// Per part and channel the sums of grad and of grad (x - mean), pieces joined.
+template <class T, bool kRelu>
+static tf_status sum_gradients(const Images& im, const Cut& cut, const Params<T>& params, T* sums) {
+  using V = Vec<T>;
+  const tf_status status =
+      piece_sums(im, cut, params, sums, [](V v, V g, const V* p, V* value) TF_ALWAYS_INLINE {
+        value[0] = before_relu<kRelu>(g, v, p);
+        value[1] = value[0] * (v - p[kMean]);
+      });
+  add_pieces(cut, im.channels, sums);
+  return status;
+}
+
+// dx = grad scale + (x - mean) slope + offset.
+template <class T, bool kRelu>
+static tf_status write_gradient(const tf_view& x, const tf_view& grad, const tf_view& dx,
+                                int64_t parts, const Params<T>& params) {
+  using V = Vec<T>;
+  const Images im = images_of<3>({&x, &grad, &dx});
+  return map_channels<3>(im, cut_of(im, parts), params, [](V v, V g, const V* p) TF_ALWAYS_INLINE {
+    return fma(before_relu<kRelu>(g, v, p), p[kScale],
+               fma(v - p[kMean], p[kSlope], p[kOffset]));
+  });
+}
+
+// Batch normalisation --------------------------------------------------------------------
+
+// scale and shift of each channel.
+template <class T>
+static void affine(const tf_view& weight, const tf_view& bias, const T* var, T eps,
+                   int64_t channels, T* scale, T* shift) {
+  for (int64_t i = 0; i < channels; ++i) {
+    scale[i] = element(weight, i, T(1)) / T(::sqrt(double(var[i] + eps)));
+    shift[i] = element(bias, i, T(0));
+  }
+}
+
+// "x weight? bias?; eps, …" to y, mean and variance (divided by the number of elements).
+template <class T, bool kRelu>
+static tf_status batch_norm(const tf_kernel_call* c) {
   const tf_view &x = c->in[0], &y = c->out[0];
-  const int64_t channels = x.shape[1], n = channels ? numel(x) / channels : 0;
-  const T eps = T(c->attr[0].f);
+  const int64_t channels = x.shape[1];
+  if (numel(x) == 0) return TINYFIN_OK;
   T* mean = static_cast<T*>(c->out[1].data);
   T* var = static_cast<T*>(c->out[2].data);
-  const size_t bytes = size_t(channels) * 4 * sizeof(T);
-  T* work = static_cast<T*>(host->host_alloc(bytes));
-  if (!work) return error(TINYFIN_ERROR_MEMORY, "out of host memory for statistics");
-  T *sums = work, *scale = work + 2 * channels, *shift = work + 3 * channels;
-  const tf_view* in[] = {&x};
-  const Images images = images_of(in, 1);
-  tf_status status = channel_sums<T>(images, Params<T>{}, sums,
-                                     [](auto v, auto, const auto*, auto* value) TF_ALWAYS_INLINE {
-                                       value[0] = v;
-                                       value[1] = v;
-                                     });
-  for (int64_t i = 0; i < channels; ++i) mean[i] = sums[i] / T(n);
-  if (status == TINYFIN_OK)
-    status = channel_sums<T>(images, Params<T>{{mean, nullptr, nullptr, nullptr}}, sums,
-                             [](auto v, auto, const auto* p, auto* value) TF_ALWAYS_INLINE {
-                               value[0] = (v - p[0]) * (v - p[0]);
-                               value[1] = value[0];
-                             });
+  const Images im = images_of<1>({&x});
+  const Cut cut = cut_of(im, 1);
+  const Numbers<T> work((cut.pieces() + 1) * 2 * channels);
+  if (!work.data) return no_numbers();
+  T *scale = work.data, *shift = scale + channels, *moments = shift + channels;
+  const tf_status status = piece_moments<T>(im, cut, moments);
+  if (status != TINYFIN_OK) return status;
+  join_pieces(cut, channels, moments);
   for (int64_t i = 0; i < channels; ++i) {
-    var[i] = sums[i] / T(n);
-    scale[i] = element(c->in[1], i, T(1)) / T(::sqrt(double(var[i] + eps)));
-    shift[i] = element(c->in[2], i, T(0));
+    mean[i] = moments[i];
+    var[i] = moments[channels + i] / T(im.pixels());
   }
-  const tf_view* both[] = {&x, &y};
-  if (status == TINYFIN_OK)
-    status = channel_map<T>(images_of(both, 2), Params<T>{{mean, scale, shift, nullptr}},
-                            [](auto v, auto, const auto* p)
-                                TF_ALWAYS_INLINE { return fma(v - p[0], p[1], p[2]); });
-  host->host_free(work, bytes);
-  return status;
+  affine(c->in[1], c->in[2], var, T(c->attr[0].f), channels, scale, shift);
+  return write_normalised<T, kRelu>(x, y, 1, {{mean, scale, shift}});
 }
 
-// "grad x weight? mean var; eps" to the gradients of x, weight and bias.
-template <class T>
-static tf_status batch_norm_grad_typed(const tf_kernel_call* c) {
+// "grad x weight? bias? mean var; eps, relu" to the gradients of x, weight and bias.
+template <class T, bool kRelu>
+static tf_status batch_norm_grad(const tf_kernel_call* c) {
   const tf_view &grad = c->in[0], &x = c->in[1], &dx = c->out[0];
-  const int64_t channels = x.shape[1], n = channels ? numel(x) / channels : 0;
+  const int64_t channels = x.shape[1];
   const T eps = T(c->attr[0].f);
-  const T* mean = static_cast<const T*>(c->in[3].data);
-  const T* var = static_cast<const T*>(c->in[4].data);
+  const T* mean = static_cast<const T*>(c->in[4].data);
+  const T* var = static_cast<const T*>(c->in[5].data);
   T* dweight = static_cast<T*>(c->out[1].data);
   T* dbias = static_cast<T*>(c->out[2].data);
-  const size_t bytes = size_t(channels) * 5 * sizeof(T);
-  T* work = static_cast<T*>(host->host_alloc(bytes));
-  if (!work) return error(TINYFIN_ERROR_MEMORY, "out of host memory for statistics");
-  T *sums = work, *a = work + 2 * channels, *b = work + 3 * channels, *d = work + 4 * channels;
-  const tf_view* in[] = {&x, &grad};
-  tf_status status =
-      channel_sums<T>(images_of(in, 2), Params<T>{{mean, nullptr, nullptr, nullptr}}, sums,
-                      [](auto v, auto g, const auto* p, auto* value) TF_ALWAYS_INLINE {
-                        value[0] = g;
-                        value[1] = g * (v - p[0]);
-                      });
+  if (numel(x) == 0) return TINYFIN_OK;
+  const Images im = images_of<2>({&x, &grad});
+  const Cut cut = cut_of(im, 1);
+  const Numbers<T> work((cut.pieces() * 2 + 4) * channels);
+  if (!work.data) return no_numbers();
+  T *scale = work.data, *shift = scale + channels, *slope = shift + channels;
+  T *offset = slope + channels, *sums = offset + channels;
+  affine(c->in[2], c->in[3], var, eps, channels, scale, shift);
+  const tf_status status = sum_gradients<T, kRelu>(im, cut, {{mean, scale, shift}}, sums);
+  if (status != TINYFIN_OK) return status;
   // dx = scale (g - mean(g) - unit mean(g unit)), where unit = (x - mean) rstd.
+  const T n = T(im.pixels());
   for (int64_t i = 0; i < channels; ++i) {
     const T rstd = T(1) / T(::sqrt(double(var[i] + eps)));
-    const T scale = element(c->in[2], i, T(1)) * rstd, dot = sums[channels + i] * rstd;
-    dweight[i] = dot;
     dbias[i] = sums[i];
-    a[i] = scale;
-    b[i] = -scale * rstd * dot / T(n);
-    d[i] = -scale * sums[i] / T(n);
+    dweight[i] = sums[channels + i] * rstd;
+    slope[i] = -scale[i] * rstd * dweight[i] / n;
+    offset[i] = -scale[i] * dbias[i] / n;
   }
-  const tf_view* all[] = {&x, &grad, &dx};
-  if (status == TINYFIN_OK)
-    status = channel_map<T>(images_of(all, 3), Params<T>{{mean, a, b, d}},
-                            [](auto v, auto g, const auto* p) TF_ALWAYS_INLINE {
-                              return fma(g, p[1], fma(v - p[0], p[2], p[3]));
-                            });
-  host->host_free(work, bytes);
-  return status;
+  return write_gradient<T, kRelu>(x, grad, dx, 1, {{mean, scale, shift, slope, offset}});
 }
 
-// x, grad, outputs of any strides; mean and var contiguous.
+// "x mean var weight? bias?; eps, relu", mean and variance being known, to y.
+template <class T, bool kRelu>
+static tf_status batch_norm_eval(const tf_kernel_call* c) {
+  const tf_view& x = c->in[0];
+  const int64_t channels = x.shape[1];
+  if (numel(x) == 0) return TINYFIN_OK;
+  const T* var = static_cast<const T*>(c->in[2].data);
+  const Numbers<T> work(2 * channels);
+  if (!work.data) return no_numbers();
+  T *scale = work.data, *shift = scale + channels;
+  affine(c->in[3], c->in[4], var, T(c->attr[0].f), channels, scale, shift);
+  const T* mean = static_cast<const T*>(c->in[1].data);
+  return write_normalised<T, kRelu>(x, c->out[0], 1, {{mean, scale, shift}});
+}
+
+// Group normalisation --------------------------------------------------------------------
+
+// "x weight? bias?; groups, eps, …" to y, and of each image's groups mean and 1 / sqrt(variance +
+// eps).
+template <class T>
+static tf_status group_norm(const tf_kernel_call* c) {
+  const tf_view &x = c->in[0], &y = c->out[0], &weight = c->in[1], &bias = c->in[2];
+  const int64_t count = x.shape[0], channels = x.shape[1], groups = c->attr[0].i;
+  if (numel(x) == 0) return TINYFIN_OK;
+  const T eps = T(c->attr[1].f);
+  T* means = static_cast<T*>(c->out[1].data);
+  T* rstds = static_cast<T*>(c->out[2].data);
+  const Images im = images_of<1>({&x});
+  const Cut cut = cut_of(im, count);
+  const int64_t all = count * channels, size = channels / groups;
+  const Numbers<T> work(3 * all + cut.pieces() * 2 * channels);
+  if (!work.data) return no_numbers();
+  T *mean = work.data, *scale = mean + all, *shift = scale + all, *moments = shift + all;
+  tf_status status = piece_moments<T>(im, cut, moments);
+  if (status != TINYFIN_OK) return status;
+  join_pieces(cut, channels, moments);
+  const T pixels = T(cut.length);
+  status = parallel_range(count, kGrain / (8 * channels) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin * groups; g < end * groups; ++g) {
+      const int64_t part = g / groups, first = g % groups * size;
+      const T* of_channels = moments + part * cut.bands * 2 * channels + first;
+      T centre = 0, square = 0;
+      for (int64_t i = 0; i < size; ++i)
+        join_moments(centre, square, pixels * T(i), of_channels[i], of_channels[channels + i],
+                     pixels);
+      means[g] = centre;
+      rstds[g] = T(1) / T(::sqrt(double(square / (pixels * T(size)) + eps)));
+      for (int64_t i = first; i < first + size; ++i) {
+        const int64_t at = part * channels + i;
+        mean[at] = centre;
+        scale[at] = element(weight, i, T(1)) * rstds[g];
+        shift[at] = element(bias, i, T(0));
+      }
+    }
+  });
+  if (status != TINYFIN_OK) return status;
+  return write_normalised<T, false>(x, y, count, {{mean, scale, shift}});
+}
+
+// "grad x weight? mean rstd; groups" to the gradients of x, weight and bias.
+template <class T>
+static tf_status group_norm_grad(const tf_kernel_call* c) {
+  const tf_view &grad = c->in[0], &x = c->in[1], &weight = c->in[2], &dx = c->out[0];
+  const int64_t count = x.shape[0], channels = x.shape[1], groups = c->attr[0].i;
+  const T* means = static_cast<const T*>(c->in[3].data);
+  const T* rstds = static_cast<const T*>(c->in[4].data);
+  T* dweight = static_cast<T*>(c->out[1].data);
+  T* dbias = static_cast<T*>(c->out[2].data);
+  for (int64_t i = 0; i < channels; ++i) dweight[i] = dbias[i] = T(0);
+  if (numel(x) == 0) return TINYFIN_OK;
+  const Images im = images_of<2>({&x, &grad});
+  const Cut cut = cut_of(im, count);
+  const int64_t all = count * channels, size = channels / groups;
+  const Numbers<T> work(4 * all + cut.pieces() * 2 * channels);
+  if (!work.data) return no_numbers();
+  T *mean = work.data, *scale = mean + all, *slope = scale + all, *offset = slope + all;
+  T* sums = offset + all;
+  for (int64_t i = 0; i < all; ++i) mean[i] = means[i / size];
+  tf_status status = sum_gradients<T, false>(im, cut, {{mean}}, sums);
+  if (status != TINYFIN_OK) return status;
+  const T n = T(cut.length * size);
+  status = parallel_range(count, kGrain / (8 * channels) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin * groups; g < end * groups; ++g) {
+      const int64_t part = g / groups, first = g % groups * size;
+      const T* sum_g = sums + part * cut.bands * 2 * channels;
+      const T *sum_gx = sum_g + channels, rstd = rstds[g];
+      T total = 0, dot = 0;
+      for (int64_t i = first; i < first + size; ++i) {
+        total += element(weight, i, T(1)) * sum_g[i];
+        dot += element(weight, i, T(1)) * sum_gx[i];
+      }
+      for (int64_t i = first; i < first + size; ++i) {
+        const int64_t at = part * channels + i;
+        scale[at] = element(weight, i, T(1)) * rstd;
+        slope[at] = -rstd * rstd * rstd * dot / n;
+        offset[at] = -rstd * total / n;
+      }
+    }
+  });
+  if (status != TINYFIN_OK) return status;
+  for (int64_t part = 0; part < count; ++part) {
+    const T* sum_g = sums + part * cut.bands * 2 * channels;
+    for (int64_t i = 0; i < channels; ++i) {
+      dweight[i] += sum_g[channels + i] * rstds[part * groups + i / size];
+      dbias[i] += sum_g[i];
+    }
+  }
+  return write_gradient<T, false>(x, grad, dx, count, {{mean, scale, nullptr, slope, offset}});
+}
+
+// x, grad and the results of their shape of any strides; statistics contiguous.
 static tf_status batch_norm_kernel(const tf_kernel_call* c, void*) {
-  return c->out[0].dtype == TINYFIN_FLOAT64 ? batch_norm_typed<double>(c)
-                                            : batch_norm_typed<float>(c);
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? batch_norm<double, false>(c)
+                                            : batch_norm<float, false>(c);
 }
 TF_KERNEL(batch_norm, TINYFIN_DTYPES_FLOAT, batch_norm_kernel);
 
+static tf_status batch_norm_relu_kernel(const tf_kernel_call* c, void*) {
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? batch_norm<double, true>(c)
+                                            : batch_norm<float, true>(c);
+}
+TF_KERNEL(batch_norm_relu, TINYFIN_DTYPES_FLOAT, batch_norm_relu_kernel);
+
+template <class T>
+static tf_status batch_norm_grad_of(const tf_kernel_call* c) {
+  return c->attr[1].i ? batch_norm_grad<T, true>(c) : batch_norm_grad<T, false>(c);
+}
 static tf_status batch_norm_grad_kernel(const tf_kernel_call* c, void*) {
-  return c->out[0].dtype == TINYFIN_FLOAT64 ? batch_norm_grad_typed<double>(c)
-                                            : batch_norm_grad_typed<float>(c);
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? batch_norm_grad_of<double>(c)
+                                            : batch_norm_grad_of<float>(c);
 }
 TF_KERNEL(batch_norm_grad, TINYFIN_DTYPES_FLOAT, batch_norm_grad_kernel);
+
+template <class T>
+static tf_status batch_norm_eval_of(const tf_kernel_call* c) {
+  return c->attr[1].i ? batch_norm_eval<T, true>(c) : batch_norm_eval<T, false>(c);
+}
+static tf_status batch_norm_eval_kernel(const tf_kernel_call* c, void*) {
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? batch_norm_eval_of<double>(c)
+                                            : batch_norm_eval_of<float>(c);
+}
+TF_KERNEL(batch_norm_eval, TINYFIN_DTYPES_FLOAT, batch_norm_eval_kernel);
+
+static tf_status group_norm_kernel(const tf_kernel_call* c, void*) {
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? group_norm<double>(c) : group_norm<float>(c);
+}
+TF_KERNEL(group_norm, TINYFIN_DTYPES_FLOAT, group_norm_kernel);
+
+static tf_status group_norm_grad_kernel(const tf_kernel_call* c, void*) {
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? group_norm_grad<double>(c)
+                                            : group_norm_grad<float>(c);
+}
+TF_KERNEL(group_norm_grad, TINYFIN_DTYPES_FLOAT, group_norm_grad_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

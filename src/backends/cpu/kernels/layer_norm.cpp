@@ -1,5 +1,4 @@
-// Layer normalisation: rows of `n` elements, each brought to mean 0 and variance 1, then scaled
-// and shifted element by element; and its gradient, one pass over rows.
+// layer_norm and rms_norm over rows, and their gradients.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/elementwise.h"
 #include "backends/cpu/rows.h"
@@ -8,118 +7,191 @@ namespace tf::cpu::TF_ISA {
 namespace {
 
 template <class T>
-static tf_status layer_norm_typed(const tf_kernel_call* c) {
+static inline const T* data_of(const tf_view& v) {
+  return absent(v) ? nullptr : static_cast<const T*>(v.data);
+}
+
+// Rows of n elements become (x - mean) rstd weight + bias; rms_norm, which is not kCentred, takes
+// the mean for 0. means: where they go, of kCentred only.
+template <bool kCentred, class T>
+static tf_status normalise_rows(const tf_view& x, int64_t rows, const T* weight, const T* bias,
+                                T eps, T* to, T* means, T* rstds) {
   using V = Vec<T>;
-  const tf_view &x = c->in[0], &weight = c->in[1], &bias = c->in[2];
-  const int64_t rows = numel(c->out[1]), total = numel(x), n = rows ? total / rows : 0;
-  const T eps = T(c->attr[1].f);
-  const T* from = static_cast<const T*>(x.data);
-  const T* scale = absent(weight) ? nullptr : static_cast<const T*>(weight.data);
-  const T* shift = absent(bias) ? nullptr : static_cast<const T*>(bias.data);
-  T* to = static_cast<T*>(c->out[0].data);
-  T* means = static_cast<T*>(c->out[1].data);
-  T* rstds = static_cast<T*>(c->out[2].data);
+  const int64_t n = rows ? numel(x) / rows : 0;
+  const T* from = data_of<T>(x);
   return parallel_range(rows, 1 + kGrain / (4 * n + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T* row = from + r * n;
-      const T mean = row_sum<T>(n, [&](int64_t i, int64_t m)
-                                       TF_ALWAYS_INLINE { return load_lanes(row + i, m); }) / T(n);
+      T mean = 0;
+      if (kCentred)
+        means[r] = mean = row_sum<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
+                            return load_lanes(row + i, m);
+                          }) / T(n);
       const T var = row_sum<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
                       const V d = load_lanes(row + i, m) - V(mean);
                       return d * d;
                     }) / T(n);
       const T rstd = T(1) / T(::sqrt(double(var + eps)));
-      means[r] = mean;
       rstds[r] = rstd;
       fill_row(to + r * n, n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
         V y = (load_lanes(row + i, m) - V(mean)) * V(rstd);
-        if (scale) y *= load_lanes(scale + i, m);
-        if (shift) y += load_lanes(shift + i, m);
+        if (weight) y *= load_lanes(weight + i, m);
+        if (bias) y += load_lanes(bias + i, m);
         return y;
       });
     }
   });
 }
 
-// Rows are dealt out to this many partial sums of the weight's and the bias' gradient at most.
-constexpr int64_t kMaxPartials = 32;
+// The gradient -------------------------------------------------------------------------------
 
 template <class T>
-static tf_status layer_norm_grad_typed(const tf_kernel_call* c) {
+struct RowGradient {
+  const T *grad, *x, *weight, *means, *rstds;  // means: null where they are 0
+  T* dx;
+  int64_t n;
+};
+
+// Of kRows rows from number r on: dx, and what they add to the gradients of weight and bias, where
+// dw and db are given. The rows stay in the cache from the sums to the result.
+template <bool kCentred, bool kSums, int kRows, class T>
+static inline void gradient_of_rows(const RowGradient<T>& a, int64_t r, T* dw, T* db) {
   using V = Vec<T>;
-  const tf_view &x = c->in[1], &weight = c->in[2];
-  const int64_t rows = numel(c->in[3]), total = numel(x), n = rows ? total / rows : 0;
-  const T* grads = static_cast<const T*>(c->in[0].data);
-  const T* from = static_cast<const T*>(x.data);
-  const T* scale = absent(weight) ? nullptr : static_cast<const T*>(weight.data);
-  const T* means = static_cast<const T*>(c->in[3].data);
-  const T* rstds = static_cast<const T*>(c->in[4].data);
-  T* dx = static_cast<T*>(c->out[0].data);
-  const tf_view &dweight = c->out[1], &dbias = c->out[2];
-  const int64_t width = numel(dweight);  // 0: not asked for
-  const int64_t grain = 1 + kGrain / (8 * n + 1);
+  const int64_t n = a.n;
+  const T *x = a.x + r * n, *grad = a.grad + r * n;
+  V mean[kRows], rstd[kRows], s[kRows], q[kRows];
+  unroll<kRows>([&](auto k) TF_ALWAYS_INLINE {
+    mean[k] = V(kCentred ? a.means[r + k] : T(0));
+    rstd[k] = V(a.rstds[r + k]);
+    s[k] = q[k] = V(T(0));
+  });
+  for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
+    V w(T(1)), of_weight(T(0)), of_bias(T(0));
+    if (a.weight) w = load_lanes(a.weight + i, m);
+    if (kSums) of_weight = load_lanes(dw + i, m);
+    if (kSums && kCentred) of_bias = load_lanes(db + i, m);
+    unroll<kRows>([&](auto k) TF_ALWAYS_INLINE {
+      const V g = load_lanes(grad + k * n + i, m);
+      const V unit = (load_lanes(x + k * n + i, m) - mean[k]) * rstd[k];
+      const V gw = a.weight ? g * w : g;
+      if (kCentred) s[k] += gw;
+      q[k] = fma(gw, unit, q[k]);
+      if (kSums) of_weight = fma(g, unit, of_weight);
+      if (kSums && kCentred) of_bias += g;
+    });
+    if (kSums) store_lanes(dw + i, of_weight, m);
+    if (kSums && kCentred) store_lanes(db + i, of_bias, m);
+  });
+  unroll<kRows>([&](auto k) TF_ALWAYS_INLINE {
+    const V mean_g(kCentred ? T(sum(s[k]) / T(n)) : T(0)), mean_gu(sum(q[k]) / T(n));
+    fill_row(a.dx + (r + k) * n, n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
+      V g = load_lanes(grad + k * n + i, m);
+      const V unit = (load_lanes(x + k * n + i, m) - mean[k]) * rstd[k];
+      if (a.weight) g *= load_lanes(a.weight + i, m);
+      return (g - mean_g - unit * mean_gu) * rstd[k];
+    });
+  });
+}
+
+// Rows are dealt out to this many partial sums of the weight's and the bias' gradient at most.
+constexpr int64_t kMaxPartials = 32;
+// Rows at a time, so that partial sums are read and written once for all of them.
+constexpr int kRowsAtOnce = kRegisters >= 32 ? 4 : 2;
+
+template <bool kCentred, bool kSums, class T>
+static void gradient_of_range(const RowGradient<T>& a, int64_t begin, int64_t end, T* dw, T* db) {
+  int64_t r = begin;
+  for (; r + kRowsAtOnce <= end; r += kRowsAtOnce)
+    gradient_of_rows<kCentred, kSums, kRowsAtOnce>(a, r, dw, db);
+  for (; r < end; ++r) gradient_of_rows<kCentred, kSums, 1>(a, r, dw, db);
+}
+
+// dweight, dbias: no elements where they are not asked for; dbias is of kCentred only.
+template <bool kCentred, class T>
+static tf_status rows_gradient(const RowGradient<T>& a, int64_t rows, const tf_view& dweight,
+                               const tf_view* dbias) {
+  const int64_t width = numel(dweight), sums = width * (kCentred ? 2 : 1);
+  const int64_t grain = 1 + kGrain / (8 * a.n + 1);
   int64_t partials = (rows + grain - 1) / grain;
   if (partials > kMaxPartials) partials = kMaxPartials;
   if (partials < 1) partials = 1;
-  const size_t bytes = size_t(partials * 2 * width) * sizeof(T);
-  T* sums = width ? static_cast<T*>(host->host_alloc(bytes)) : nullptr;
-  if (width && !sums) return error(TINYFIN_ERROR_MEMORY, "out of host memory for partial sums");
+  const size_t bytes = size_t(partials * sums) * sizeof(T);
+  T* const partial = width ? static_cast<T*>(host->host_alloc(bytes)) : nullptr;
+  if (width && !partial) return error(TINYFIN_ERROR_MEMORY, "out of host memory for partial sums");
   const tf_status status = parallel_range(partials, 1, [&](int64_t first, int64_t last) {
     for (int64_t part = first; part < last; ++part) {
-      T* dw = sums + part * 2 * width;
-      T* db = dw + width;
-      for (int64_t i = 0; i < 2 * width; ++i) dw[i] = T(0);
-      for (int64_t r = rows * part / partials; r < rows * (part + 1) / partials; ++r) {
-        const T *row = from + r * n, *grad = grads + r * n;
-        const V mean(means[r]), rstd(rstds[r]);
-        V s(T(0)), q(T(0));
-        for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
-          const V g0 = load_lanes(grad + i, m), unit = (load_lanes(row + i, m) - mean) * rstd;
-          const V g = scale ? g0 * load_lanes(scale + i, m) : g0;
-          s += g;
-          q = fma(g, unit, q);
-          if (width) {
-            store_lanes(dw + i, fma(g0, unit, load_lanes(dw + i, m)), m);
-            store_lanes(db + i, load_lanes(db + i, m) + g0, m);
-          }
-        });
-        const V mean_g(sum(s) / T(n)), mean_gx(sum(q) / T(n));
-        for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
-          const V g0 = load_lanes(grad + i, m), unit = (load_lanes(row + i, m) - mean) * rstd;
-          const V g = scale ? g0 * load_lanes(scale + i, m) : g0;
-          store_lanes(dx + r * n + i, (g - mean_g - unit * mean_gx) * rstd, m);
-        });
-      }
+      const int64_t begin = rows * part / partials, end = rows * (part + 1) / partials;
+      T* dw = partial + part * sums;
+      for (int64_t i = 0; i < sums; ++i) dw[i] = T(0);
+      if (width)
+        gradient_of_range<kCentred, true>(a, begin, end, dw, dw + width);
+      else
+        gradient_of_range<kCentred, false>(a, begin, end, dw, dw);
     }
   });
   if (!width) return status;
-  if (status == TINYFIN_OK) {
-    for (int64_t i = 0; i < width; ++i) {
-      T w = sums[i], b = sums[width + i];
-      for (int64_t part = 1; part < partials; ++part) {
-        w += sums[part * 2 * width + i];
-        b += sums[(part * 2 + 1) * width + i];
-      }
-      static_cast<T*>(dweight.data)[i] = w;
-      static_cast<T*>(dbias.data)[i] = b;
-    }
-  }
-  host->host_free(sums, bytes);
+  for (int64_t part = 1; part < partials; ++part)
+    for (int64_t i = 0; i < sums; ++i) partial[i] += partial[part * sums + i];
+  memcpy(dweight.data, partial, size_t(width) * sizeof(T));
+  if (kCentred) memcpy(dbias->data, partial + width, size_t(width) * sizeof(T));
+  host->host_free(partial, bytes);
   return status;
 }
 
 // All tensors row-major.
+
+// "x weight? bias?; dims, eps, …" to the result, mean and 1 / sqrt(variance + eps).
+template <class T>
+static tf_status layer_norm(const tf_kernel_call* c) {
+  return normalise_rows<true>(c->in[0], numel(c->out[1]), data_of<T>(c->in[1]),
+                              data_of<T>(c->in[2]), T(c->attr[1].f),
+                              static_cast<T*>(c->out[0].data), static_cast<T*>(c->out[1].data),
+                              static_cast<T*>(c->out[2].data));
+}
 static tf_status layer_norm_kernel(const tf_kernel_call* c, void*) {
-  return c->out[0].dtype == TINYFIN_FLOAT64 ? layer_norm_typed<double>(c)
-                                            : layer_norm_typed<float>(c);
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? layer_norm<double>(c) : layer_norm<float>(c);
 }
 TF_KERNEL(layer_norm, TINYFIN_DTYPES_FLOAT, layer_norm_kernel);
 
+// "grad x weight? mean rstd; dims"
+template <class T>
+static tf_status layer_norm_grad(const tf_kernel_call* c) {
+  const int64_t rows = numel(c->in[3]), n = rows ? numel(c->in[1]) / rows : 0;
+  const RowGradient<T> a{data_of<T>(c->in[0]), data_of<T>(c->in[1]), data_of<T>(c->in[2]),
+                         data_of<T>(c->in[3]), data_of<T>(c->in[4]),
+                         static_cast<T*>(c->out[0].data), n};
+  return rows_gradient<true>(a, rows, c->out[1], &c->out[2]);
+}
 static tf_status layer_norm_grad_kernel(const tf_kernel_call* c, void*) {
-  return c->out[0].dtype == TINYFIN_FLOAT64 ? layer_norm_grad_typed<double>(c)
-                                            : layer_norm_grad_typed<float>(c);
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? layer_norm_grad<double>(c)
+                                            : layer_norm_grad<float>(c);
 }
 TF_KERNEL(layer_norm_grad, TINYFIN_DTYPES_FLOAT, layer_norm_grad_kernel);
+
+// "x weight?; dims, eps, …" to the result and 1 / sqrt(mean of squares + eps).
+template <class T>
+static tf_status rms_norm(const tf_kernel_call* c) {
+  return normalise_rows<false, T>(c->in[0], numel(c->out[1]), data_of<T>(c->in[1]), nullptr,
+                                  T(c->attr[1].f), static_cast<T*>(c->out[0].data), nullptr,
+                                  static_cast<T*>(c->out[1].data));
+}
+static tf_status rms_norm_kernel(const tf_kernel_call* c, void*) {
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? rms_norm<double>(c) : rms_norm<float>(c);
+}
+TF_KERNEL(rms_norm, TINYFIN_DTYPES_FLOAT, rms_norm_kernel);
+
+// "grad x weight? rstd; dims"
+template <class T>
+static tf_status rms_norm_grad(const tf_kernel_call* c) {
+  const int64_t rows = numel(c->in[3]), n = rows ? numel(c->in[1]) / rows : 0;
+  const RowGradient<T> a{data_of<T>(c->in[0]), data_of<T>(c->in[1]), data_of<T>(c->in[2]), nullptr,
+                         data_of<T>(c->in[3]), static_cast<T*>(c->out[0].data), n};
+  return rows_gradient<false>(a, rows, c->out[1], nullptr);
+}
+static tf_status rms_norm_grad_kernel(const tf_kernel_call* c, void*) {
+  return c->out[0].dtype == TINYFIN_FLOAT64 ? rms_norm_grad<double>(c) : rms_norm_grad<float>(c);
+}
+TF_KERNEL(rms_norm_grad, TINYFIN_DTYPES_FLOAT, rms_norm_grad_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

@@ -1,11 +1,13 @@
-// sum, mean, prod, amax, amin over a mask of dimensions; argmax and argmin along one.
+// sum, mean, prod, amax, amin, sums of squares and of sizes over a mask of dimensions; argmax and
+// argmin along one.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/reduce.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// What a reduction joins elements with: registers, scalars, and the result of no elements.
+// What a reduction joins partial results with: registers, scalars, and the result of no elements;
+// and how it takes an element in, where that is something else.
 struct Add {
   template <class V>
   static TF_INLINE V join(V a, V b) { return a + b; }
@@ -18,6 +20,31 @@ struct Multiply {
   template <class T>
   static T identity() { return T(1); }
 };
+struct AddSquares : Add {
+  template <class T>
+  static TF_INLINE Vec<T> take(Vec<T> sum, Vec<T> x) { return fma(x, x, sum); }
+  template <class T>
+  static TF_INLINE T take(T sum, T x) { return sum + x * x; }
+};
+struct AddSizes : Add {
+  template <class T>
+  static TF_INLINE Vec<T> take(Vec<T> sum, Vec<T> x) { return sum + abs(x); }
+  template <class T>
+  static TF_INLINE T take(T sum, T x) { return sum + (x < T(0) ? -x : x); }
+};
+template <class Op, class V>
+TF_INLINE V take(V result, V x) {
+  if constexpr (requires { Op::take(result, x); }) return Op::take(result, x);
+  else return Op::join(result, x);
+}
+// Of partial results.
+template <class Op>
+struct JoinedBy { using type = Op; };
+template <>
+struct JoinedBy<AddSquares> { using type = Add; };
+template <>
+struct JoinedBy<AddSizes> { using type = Add; };
+
 template <class T>
 static inline T least() {
   if constexpr (std::is_floating_point_v<T>) return T(-__builtin_inf());
@@ -53,22 +80,22 @@ static inline T reduce_row(const T* x, int64_t stride, int64_t n) {
   const T nothing = Op::template identity<T>();
   if (stride == 1 && n < w) {
     T r = nothing;
-    for (int64_t i = 0; i < n; ++i) r = Op::join(r, x[i]);
+    for (int64_t i = 0; i < n; ++i) r = take<Op>(r, x[i]);
     return r;
   }
   if (stride == 1) {
     Vec<T> s0(nothing), s1(nothing), s2(nothing), s3(nothing);
     int64_t i = 0;
     for (; i + 4 * w <= n; i += 4 * w) {
-      s0 = Op::join(s0, load(x + i));
-      s1 = Op::join(s1, load(x + i + w));
-      s2 = Op::join(s2, load(x + i + 2 * w));
-      s3 = Op::join(s3, load(x + i + 3 * w));
+      s0 = take<Op>(s0, load(x + i));
+      s1 = take<Op>(s1, load(x + i + w));
+      s2 = take<Op>(s2, load(x + i + 2 * w));
+      s3 = take<Op>(s3, load(x + i + 3 * w));
     }
-    for (; i + w <= n; i += w) s0 = Op::join(s0, load(x + i));
+    for (; i + w <= n; i += w) s0 = take<Op>(s0, load(x + i));
     if (i < n) {
       const auto in_row = iota<IntOf<T>>() < Vec<IntOf<T>>(IntOf<T>(n - i));
-      s1 = Op::join(s1, select(in_row, load_n(x + i, n - i), Vec<T>(nothing)));
+      s1 = take<Op>(s1, select(in_row, load_n(x + i, n - i), Vec<T>(nothing)));
     }
     return fold(Op::join(Op::join(s0, s1), Op::join(s2, s3)),
                 [](Vec<T> a, Vec<T> b) TF_ALWAYS_INLINE { return Op::join(a, b); });
@@ -76,8 +103,8 @@ static inline T reduce_row(const T* x, int64_t stride, int64_t n) {
   T s[4] = {nothing, nothing, nothing, nothing};
   int64_t i = 0;
   for (; i + 4 <= n; i += 4)
-    for (int k = 0; k < 4; ++k) s[k] = Op::join(s[k], x[(i + k) * stride]);
-  for (; i < n; ++i) s[0] = Op::join(s[0], x[i * stride]);
+    for (int k = 0; k < 4; ++k) s[k] = take<Op>(s[k], x[(i + k) * stride]);
+  for (; i < n; ++i) s[0] = take<Op>(s[0], x[i * stride]);
   return Op::join(Op::join(s[0], s[1]), Op::join(s[2], s[3]));
 }
 
@@ -85,7 +112,7 @@ constexpr int64_t kReduceBlock = 16384;  // elements of one partial result
 
 template <class Op, class T>
 static T reduce_block(const Reduction& r, const T* x, int64_t begin, int64_t end) {
-  if (r.reduced == 0) return *x;
+  if (r.reduced == 0) return take<Op>(Op::template identity<T>(), *x);
   const int last = r.reduced - 1;
   T total = Op::template identity<T>();
   while (begin < end) {
@@ -120,7 +147,7 @@ static inline void join_rows(const Reduction& r, const T* x, int64_t begin, int6
     const auto add_rows = [&]<int kRows>(Index<kRows>) TF_ALWAYS_INLINE {
       const auto add = [&](int64_t j, const auto& get) TF_ALWAYS_INLINE {
         Vec<T> sums = load(to + j);
-        unroll<kRows>([&](auto i) TF_ALWAYS_INLINE { sums = Op::join(sums, get(p + i * step + j)); });
+        unroll<kRows>([&](auto i) TF_ALWAYS_INLINE { sums = take<Op>(sums, get(p + i * step + j)); });
         store(to + j, sums);
       };
       int64_t j = 0;
@@ -203,7 +230,7 @@ static tf_status reduce(const tf_kernel_call* c, const Reduction& r, T divisor) 
     const tf_status status = parallel_range(r.count, kReduceBlock, [&](int64_t begin, int64_t end) {
       partial[begin / kReduceBlock] = reduce_block<Op>(r, x, begin, end);
     });
-    *out = finished(reduce_row<Op>(partial, 1, blocks));
+    *out = finished(reduce_row<typename JoinedBy<Op>::type>(partial, 1, blocks));
     host->host_free(partial, size_t(blocks) * sizeof(T));
     return status;
   }
@@ -226,6 +253,12 @@ static tf_status reduce_kernel(const tf_kernel_call* c, void*) {
   const Reduction r = make_reduction(c->in[0], c->out[0], uint64_t(c->attr[0].i));
   return with_number(c->out[0].dtype, [&](auto t) { return reduce<Op>(c, r, decltype(t)(1)); });
 }
+// Of floats.
+template <class Op>
+static tf_status reduce_floats(const tf_kernel_call* c, void*) {
+  const Reduction r = make_reduction(c->in[0], c->out[0], uint64_t(c->attr[0].i));
+  return c->out[0].dtype == TINYFIN_FLOAT32 ? reduce<Op>(c, r, 1.f) : reduce<Op>(c, r, 1.0);
+}
 static tf_status mean_kernel(const tf_kernel_call* c, void*) {
   const Reduction r = make_reduction(c->in[0], c->out[0], uint64_t(c->attr[0].i));
   return c->out[0].dtype == TINYFIN_FLOAT32 ? reduce<Add>(c, r, float(r.count))
@@ -235,6 +268,8 @@ static tf_status mean_kernel(const tf_kernel_call* c, void*) {
 constexpr uint32_t kNumbers = TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT;
 TF_KERNEL(sum, kNumbers, reduce_kernel<Add>);
 TF_KERNEL(mean, TINYFIN_DTYPES_FLOAT, mean_kernel);
+TF_KERNEL(sum_squares, TINYFIN_DTYPES_FLOAT, reduce_floats<AddSquares>);
+TF_KERNEL(sum_sizes, TINYFIN_DTYPES_FLOAT, reduce_floats<AddSizes>);
 TF_KERNEL(prod, kNumbers, reduce_kernel<Multiply>);
 TF_KERNEL(amax, kNumbers, reduce_kernel<Max>);
 TF_KERNEL(amin, kNumbers, reduce_kernel<Min>);

@@ -62,5 +62,53 @@ const Define cross_entropy_backward("cross_entropy_backward", [](const Call& c) 
   });
 }, TINYFIN_DTYPES_FLOAT);
 
+// Of a prediction and a target: the loss of each element, and its derivative by the prediction.
+double each_loss(double x, double t, int64_t kind, double delta) {
+  const double d = std::fabs(x - t);
+  switch (kind) {
+    case 0: return d * d;
+    case 1: return d;
+    case 2: return d <= delta ? d * d / 2 : delta * (d - delta / 2);
+    default: {
+      const double missing = x < 0 ? t : 1 - t;
+      return (missing == 0 ? 0 : std::fabs(x) * missing) + std::log1p(std::exp(-std::fabs(x)));
+    }
+  }
+}
+double each_slope(double x, double t, int64_t kind, double delta) {
+  const double d = x - t;
+  switch (kind) {
+    case 0: return 2 * d;
+    case 1: return d > 0 ? 1 : d < 0 ? -1 : d;
+    case 2: return d < -delta ? -delta : d > delta ? delta : d;
+    default: return 1 / (1 + std::exp(-x)) - t;
+  }
+}
+
+// pred target weight?; kind, reduction, delta, …
+const Define pointwise_loss("pointwise_loss", [](const Call& c) {
+  const Array &x = c.in[0], &t = c.in[1], &weight = c.in[2];
+  double total = 0;
+  for_each(x, [&](const Index& i) {
+    const double here = each_loss(x.get(i), t.get(i), c.i(0), c.f(2)) *
+                        (weight.present() ? weight.get(i) : 1);
+    total += here;
+    if (c.i(1) == TINYFIN_REDUCTION_NONE) c.out[0].set(i, here);
+  });
+  if (c.i(1) != TINYFIN_REDUCTION_NONE)
+    c.out[0].set({}, c.i(1) == TINYFIN_REDUCTION_MEAN ? total / double(x.numel()) : total);
+}, TINYFIN_DTYPES_FLOAT);
+
+// grad pred target weight?; kind, reduction, delta
+const Define pointwise_loss_grad("pointwise_loss_grad", [](const Call& c) {
+  const Array &grad = c.in[0], &x = c.in[1], &t = c.in[2], &weight = c.in[3];
+  for_each(x, [&](const Index& i) {
+    double g = grad.get(c.i(1) == TINYFIN_REDUCTION_NONE ? i : Index{});
+    if (c.i(1) == TINYFIN_REDUCTION_MEAN) g /= double(x.numel());
+    c.out[0].set(i, g * each_slope(x.get(i), t.get(i), c.i(0), c.f(2)) *
+                        (weight.present() ? weight.get(i) : 1));
+  });
+}, TINYFIN_DTYPES_FLOAT);
+
 }  // namespace
 }  // namespace ref

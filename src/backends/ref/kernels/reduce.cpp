@@ -34,6 +34,21 @@ const Define mean("mean", [](const Call& c) {
   });
 }, TINYFIN_DTYPES_FLOAT);
 
+template <class Term>
+void sum_of(const Call& c, Term&& term) {
+  reduce(c, [&](const Array& x, const Positions& at, const Array& out, const Index& o) {
+    double total = 0;
+    for (const Index& i : at) total += term(x.get(i));
+    out.set(o, total);
+  });
+}
+const Define sum_squares("sum_squares", [](const Call& c) {
+  sum_of(c, [](double x) { return x * x; });
+}, TINYFIN_DTYPES_FLOAT);
+const Define sum_sizes("sum_sizes", [](const Call& c) {
+  sum_of(c, [](double x) { return std::fabs(x); });
+}, TINYFIN_DTYPES_FLOAT);
+
 const Define prod("prod", [](const Call& c) {
   reduce(c, [](const Array& x, const Positions& at, const Array& out, const Index& o) {
     double product = 1;
