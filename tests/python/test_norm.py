@@ -116,6 +116,40 @@ def test_channels_by_definition(shape, channels_last, dtype, kind):
         np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol * scale)
 
 
+@pytest.mark.parametrize("op", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize("shape", [(2999, 1013), (130, 77)])  # the first goes past the caches
+def test_rows_by_definition(shape, op):
+    rng = np.random.default_rng(0)
+    x, g = (rng.normal(size=shape).astype("float32") for _ in range(2))
+    w, b = (rng.normal(size=shape[1]).astype("float32") for _ in range(2))
+    x[:, 0] += 30
+    x[1] = 7.0  # no variance
+    wide, gw = x.astype("float64"), (g * w).astype("float64")
+    mean = wide.mean(axis=1, keepdims=True) if op == "layer_norm" else 0.0
+    rstd = 1 / np.sqrt(((wide - mean) ** 2).mean(axis=1, keepdims=True) + 1e-5)
+    unit = (wide - mean) * rstd
+    mean_g = gw.mean(axis=1, keepdims=True) if op == "layer_norm" else 0.0
+    dx = rstd * (gw - mean_g - unit * (gw * unit).mean(axis=1, keepdims=True))
+    expected = [unit * w, dx, (g * unit).sum(axis=0)]
+    parameters = [w]
+    if op == "layer_norm":
+        parameters.append(b)
+        expected[0] = expected[0] + b
+        expected.append(g.sum(axis=0, dtype="float64"))
+    results = []
+    for n in (1, 3):
+        with threads(n):
+            tensors = [tinyfin.Tensor.from_numpy(a.copy()) for a in (x, *parameters)]
+            for t in tensors:
+                t.requires_grad = True
+            out = function(op)(tensors[0], (shape[1],), *tensors[1:], eps=1e-5)
+            out.backward(tinyfin.Tensor.from_numpy(g))
+            results.append([t.to_numpy() for t in (out, *(t.grad for t in tensors))])
+    for found, again, wanted in zip(*results, expected):
+        assert np.array_equal(found, again)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_nan_stays_in_its_channel(channels_last):
     x = np.random.default_rng(0).normal(size=(4, 20, 6, 5))

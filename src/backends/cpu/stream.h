@@ -13,6 +13,10 @@ namespace {
 // Results of that many bytes are streamed: docs/notebook/copies.md has the measurement.
 constexpr int64_t kStreamBytes = int64_t(4) << 20;
 
+// Arrays that a kernel reads and writes in order, of that many bytes together, do not stay in the
+// cache: docs/notebook/reductions.md.
+constexpr int64_t kCachedBytes = int64_t(34) << 20;
+
 // p is aligned to the register's size.
 template <class T>
 TF_INLINE void stream(T* p, Vec<T> a) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/elementwise.h"
 #include "backends/cpu/rows.h"
+#include "backends/cpu/stream.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -45,11 +46,24 @@ static tf_status normalise_rows(const tf_view& x, int64_t rows, const T* weight,
 
 // The gradient -------------------------------------------------------------------------------
 
+// out[i] = f(i-th elements), past the caches.
+template <class T, class F>
+TF_INLINE void stream_row(T* out, int64_t n, const F& f) {
+  constexpr int64_t w = Vec<T>::kWidth;
+  const int64_t past = int64_t(reinterpret_cast<uintptr_t>(out) % kVectorBytes / sizeof(T));
+  int64_t i = past ? w - past : 0;
+  if (i > n) i = n;
+  if (i > 0) store_n(out, f(0, i), i);
+  for (; i + w <= n; i += w) stream(out + i, f(i, w));
+  if (i < n) store_n(out + i, f(i, n - i), n - i);
+}
+
 template <class T>
 struct RowGradient {
   const T *grad, *x, *weight, *means, *rstds;  // means: null where they are 0
   T* dx;
   int64_t n;
+  bool streams;  // dx past the caches
 };
 
 // Of kRows rows from number r on: dx, and what they add to the gradients of weight and bias, where
@@ -84,12 +98,15 @@ static inline void gradient_of_rows(const RowGradient<T>& a, int64_t r, T* dw, T
   });
   unroll<kRows>([&](auto k) TF_ALWAYS_INLINE {
     const V mean_g(kCentred ? T(sum(s[k]) / T(n)) : T(0)), mean_gu(sum(q[k]) / T(n));
-    fill_row(a.dx + (r + k) * n, n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
+    const auto result = [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
       V g = load_lanes(grad + k * n + i, m);
       const V unit = (load_lanes(x + k * n + i, m) - mean[k]) * rstd[k];
       if (a.weight) g *= load_lanes(a.weight + i, m);
       return (g - mean_g - unit * mean_gu) * rstd[k];
-    });
+    };
+    T* const dx = a.dx + (r + k) * n;
+    if (a.streams) stream_row(dx, n, result);
+    else fill_row(dx, n, result);
   });
 }
 
@@ -104,6 +121,7 @@ static void gradient_of_range(const RowGradient<T>& a, int64_t begin, int64_t en
   for (; r + kRowsAtOnce <= end; r += kRowsAtOnce)
     gradient_of_rows<kCentred, kSums, kRowsAtOnce>(a, r, dw, db);
   for (; r < end; ++r) gradient_of_rows<kCentred, kSums, 1>(a, r, dw, db);
+  if (a.streams) end_of_stream();
 }
 
 // dweight, dbias: no elements where they are not asked for; dbias is of kCentred only.
@@ -138,6 +156,12 @@ static tf_status rows_gradient(const RowGradient<T>& a, int64_t rows, const tf_v
   return status;
 }
 
+// Whether x, its gradient and the result's are more than stay in the caches.
+template <class T>
+static inline bool beyond_caches(int64_t elements) {
+  return 3 * elements * int64_t(sizeof(T)) > kCachedBytes;
+}
+
 // All tensors row-major.
 
 // "x weight? bias?; dims, eps, …" to the result, mean and 1 / sqrt(variance + eps).
@@ -159,7 +183,7 @@ static tf_status layer_norm_grad(const tf_kernel_call* c) {
   const int64_t rows = numel(c->in[3]), n = rows ? numel(c->in[1]) / rows : 0;
   const RowGradient<T> a{data_of<T>(c->in[0]), data_of<T>(c->in[1]), data_of<T>(c->in[2]),
                          data_of<T>(c->in[3]), data_of<T>(c->in[4]),
-                         static_cast<T*>(c->out[0].data), n};
+                         static_cast<T*>(c->out[0].data), n, beyond_caches<T>(rows * n)};
   return rows_gradient<true>(a, rows, c->out[1], &c->out[2]);
 }
 static tf_status layer_norm_grad_kernel(const tf_kernel_call* c, void*) {
@@ -185,7 +209,7 @@ template <class T>
 static tf_status rms_norm_grad(const tf_kernel_call* c) {
   const int64_t rows = numel(c->in[3]), n = rows ? numel(c->in[1]) / rows : 0;
   const RowGradient<T> a{data_of<T>(c->in[0]), data_of<T>(c->in[1]), data_of<T>(c->in[2]), nullptr,
-                         data_of<T>(c->in[3]), static_cast<T*>(c->out[0].data), n};
+                         data_of<T>(c->in[3]), static_cast<T*>(c->out[0].data), n, beyond_caches<T>(rows * n)};
   return rows_gradient<false>(a, rows, c->out[1], nullptr);
 }
 static tf_status rms_norm_grad_kernel(const tf_kernel_call* c, void*) {

@@ -115,13 +115,13 @@ static tf_status adam_kernel(const tf_kernel_call* c, void*) {
     const V shrink(T(decoupled ? 1 - lr * decay : 1)), penalty(T(decoupled ? 0 : decay));
     const V scale(T(c->attr[2].f)), eps(T(c->attr[5].f)), step(T(c->attr[7].f));
     const V rest1(T(1 - c->attr[3].f)), beta2(T(c->attr[4].f)), rest2(T(1 - c->attr[4].f));
-    const V correction(T(c->attr[8].f));
+    const V correction(T(1 / c->attr[8].f));  // a division takes as long as ten products
     return update_all<2, T>(c, [&](V& p, V g, V& m, V& v) TF_ALWAYS_INLINE {
       p = p * shrink;
       g = fma(penalty, p, scale * g);
       m = fma(rest1, g - m, m);
       v = fma(rest2 * g, g, beta2 * v);
-      p = p - step * m / (sqrt(v) / correction + eps);
+      p = p - step * m / fma(sqrt(v), correction, eps);
     });
   });
 }
