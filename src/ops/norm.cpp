@@ -162,7 +162,7 @@ void follow(const Tensor& running, const Tensor& now, double momentum) {
   NoGrad no_grad;
   Tensor target = running;
   mul_(target, weak_scalar(1.0 - momentum));
-  add_(target, mul(now, weak_scalar(momentum)));
+  add_(target, cast_to(mul(now, weak_scalar(momentum)), target.dtype()));
 }
 
 void check_running(const Tensor& x, const Tensor& running, const char* name) {
@@ -189,8 +189,8 @@ Tensor layer_norm(const Tensor& input, IntList normalized_shape, const Tensor& w
   check_ending(x, shape);
   check_eps(eps);
   const Tensor w = affine_for(x, weight, shape, "weight"), b = affine_for(x, bias, shape, "bias");
-  const Meta of_rows =
-      meta_of_shape(Dims(x.shape().data(), x.ndim() - shape.size()), x.dtype(), x.device());
+  const Meta of_rows = meta_of_shape(Dims(x.shape().data(), x.ndim() - shape.size()),
+                                     kept_type(x.dtype()), x.device());
   const Meta metas[] = {meta_of_shape(x.shape(), x.dtype(), x.device()), of_rows, of_rows};
   Tensor out[3];
   run_multi(layer_norm_p, {&x, &w, &b}, Attrs(int64_t(shape.size()), eps, w.defined()), metas, out);
@@ -235,7 +235,7 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
   const int64_t count = x.size(1) ? x.numel() / x.size(1) : 2;
   TF_CHECK(count >= 2, TINYFIN_ERROR_SHAPE, "received input of shape ", to_string(x.shape()), ", ",
            count, " values per channel; expected two or more when training");
-  const Meta of_channels = meta_of_channels(x);
+  const Meta of_channels = meta_of_shape(channels, kept_type(x.dtype()), x.device());
   const Meta metas[] = {meta_like(x), of_channels, of_channels};
   Tensor out[3];
   run_multi(batch_norm_p, {&x, &w, &b}, Attrs(eps, w.defined()), metas, out);

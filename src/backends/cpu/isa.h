@@ -4,7 +4,7 @@
 
 namespace tf::cpu {
 
-// "avx512", "avx2" or "generic"; final once the cpu backend has started.
+// "avx512_bf16", "avx512", "avx2" or "generic"; final once the cpu backend has started.
 const char* isa();
 
 }  // namespace tf::cpu
