@@ -152,7 +152,8 @@ def is_float(array: np.ndarray) -> bool:
 
 
 def cast(sample: Sample, dtype: str) -> Sample:
-    return changed(sample, lambda key, a: np.array(a, _NUMPY.get(dtype, dtype)) if is_float(a) else a)
+    kind = _NUMPY.get(dtype, dtype)
+    return changed(sample, lambda key, a: np.array(a, kind) if is_float(a) else a)
 
 
 def tensor(array: np.ndarray) -> tinyfin.Tensor:

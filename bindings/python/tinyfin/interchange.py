@@ -205,7 +205,8 @@ def numpy_view(x: Tensor) -> Any:
         return numpy.empty(x.shape, dtype)
     if not data:
         out = numpy.empty(x.shape, dtype)
-        check(lib.tf_tensor_read(x._h, ffi.from_buffer(out.reshape(-1).view(numpy.uint8)), out.nbytes))
+        raw = ffi.from_buffer(out.reshape(-1).view(numpy.uint8))
+        check(lib.tf_tensor_read(x._h, raw, out.nbytes))
         return out
     array = numpy.asarray(_Memory(x, data))
     return array if array.dtype == dtype else array.view(dtype)
