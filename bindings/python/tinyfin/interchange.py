@@ -77,7 +77,7 @@ def handle_from(data: Any, dtype: Any, device: Any, otherwise: int) -> Any:
 
 
 def _cast(handle: Any, number: int) -> Any:
-    copy = _ops.cast(adopt(handle), dtype_of(number))
+    copy = _ops.cast(made(handle), dtype_of(number))
     return lib.tfpy_detach(copy._h) or raise_last()
 
 
