@@ -21,7 +21,7 @@ PACKAGES := cmake ninja-build zlib1g-dev libgtest-dev python3-dev python3-venv p
 # What makes tests and benchmarks say more: emulated processors, a library to compare with.
 EXTRAS   := qemu-user libopenblas-dev
 # What it needs from PyPI, in the virtual environment.
-MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff
+MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff ml_dtypes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup extras build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers performance format docs size clean

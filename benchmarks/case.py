@@ -48,6 +48,7 @@ class Case:
     name: str
     params: dict[str, Any] = field(default_factory=dict)
     flops: float = 0.0  # of one step, compared with the multiply-add roof
+    dtype: str = "float32"  # bfloat16 has a multiply-add roof of its own
     bytes: float = 0.0  # the least that one step reads and writes, compared with the copy roof
     unit: str = "s"
     goal: Goal = Goal()

@@ -1,9 +1,9 @@
 // Matrix products against the multiply-add peak measured between their samples, and against
 // OpenBLAS's where it was found, per shape, form and number of threads:
 //
-//   bench_gemm [float64] [seconds per case] [threads …]   default: 0.1 s, 1 and 2 threads
-//   bench_gemm - threads            reads lines "form m n k seconds" and answers each with the
-//                                   seconds of one product
+//   bench_gemm [float64|bfloat16] [seconds per case] [threads …]   default: 0.1 s, 1 and 2 threads
+//   bench_gemm - threads            reads lines "dtype form m n k seconds" and answers each with
+//                                   the seconds of one product
 //
 // Forms of C (m, n) = A · B: NN both row-major, NT with B transposed (a layer's forward pass), TN
 // with A transposed (its weight gradient).
@@ -15,7 +15,7 @@
 #else
 #define TF_ISA generic
 #endif
-#include "backends/cpu/gemm.h"
+#include "backends/cpu/gemm_bf16.h"
 
 #include <algorithm>
 #include <chrono>
@@ -23,7 +23,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <vector>
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 
 #include "core/device.h"
 #include "core/parallel.h"
@@ -34,6 +39,7 @@
 
 namespace {
 
+using tf::BFloat16;
 using tf::cpu::Gemm;
 
 double now() {
@@ -50,8 +56,15 @@ constexpr int kVectorBytes = 16;
 #endif
 constexpr int kChains = 12;
 constexpr int kRounds = 4096;
+// bfloat16 without dot products of it is multiplied as float32.
 template <class T>
-constexpr double kPeakFlops = 2.0 * (kVectorBytes / int(sizeof(T))) * kChains * kRounds;
+constexpr int kPeakBytes = sizeof(T);
+#if !defined(__AVX512BF16__)
+template <>
+constexpr int kPeakBytes<BFloat16> = sizeof(float);
+#endif
+template <class T>
+constexpr double kPeakFlops = 2.0 * (kVectorBytes / kPeakBytes<T>) * kChains * kRounds;
 
 template <class T>
 void multiply_add() {
@@ -67,6 +80,23 @@ void multiply_add() {
   for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
 }
 
+template <>
+void multiply_add<BFloat16>() {
+#if defined(__AVX512BF16__)
+  __m512 sum[kChains];
+  for (int c = 0; c < kChains; ++c) sum[c] = _mm512_set1_ps(float(c));
+  __m512bh a = __m512bh(_mm512_set1_epi16(0x3c00)), b = a;
+  asm volatile("" : "+v"(a), "+v"(b));
+  for (int r = 0; r < kRounds; ++r) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sum[c] = _mm512_dpbf16_ps(sum[c], a, b);
+  }
+  for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
+#else
+  multiply_add<float>();
+#endif
+}
+
 template <class T>
 using Numbers = std::unique_ptr<T[], decltype(&std::free)>;
 
@@ -74,12 +104,27 @@ template <class T>
 Numbers<T> numbers(int64_t n) {
   const size_t bytes = (size_t(n) * sizeof(T) + 63) / 64 * 64;
   Numbers<T> p(static_cast<T*>(std::aligned_alloc(64, bytes)), &std::free);
-  for (int64_t i = 0; i < n; ++i) p[size_t(i)] = T(i * 7 % 13) * T(0.1) - T(0.6);
+  for (int64_t i = 0; i < n; ++i) {
+    const double value = double(i * 7 % 13) * 0.1 - 0.6;
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      p[size_t(i)] = tf::bfloat16(value);
+    } else {
+      p[size_t(i)] = T(value);
+    }
+  }
   return p;
 }
 
+void product_of(const Gemm<float>& g) { tf::cpu::TF_ISA::gemm_parallel(g); }
+void product_of(const Gemm<double>& g) { tf::cpu::TF_ISA::gemm_parallel(g); }
+void product_of(const Gemm<BFloat16>& g) { tf::cpu::bf16_gemm(g, {}); }
+
+// Declared as a template for what it has no function for.
+template <class T>
+void blas(const Gemm<T>&, bool, bool) {}
 #if defined(TF_HAVE_OPENBLAS)
-constexpr bool kHasBlas = true;
+template <class T>
+constexpr bool kHasBlas = sizeof(T) >= 4;
 void set_blas_threads(int threads) { openblas_set_num_threads(threads); }
 void blas(const Gemm<float>& g, bool ta, bool tb) {
   cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
@@ -92,10 +137,9 @@ void blas(const Gemm<double>& g, bool ta, bool tb) {
               int(tb ? g.k : g.n), 0, g.c, int(g.n));
 }
 #else
+template <class T>
 constexpr bool kHasBlas = false;
 void set_blas_threads(int) {}
-template <class T>
-void blas(const Gemm<T>&, bool, bool) {}
 #endif
 
 struct Shortest {
@@ -111,7 +155,7 @@ Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads,
   const Gemm<T> g{m, n, k, a.get(), ta ? 1 : k, ta ? m : 1, b.get(), tb ? 1 : n, tb ? k : 1,
                   c.get(), n};
   const double flops = 2.0 * double(m) * double(n) * double(k);
-  const auto product = [&] { tf::cpu::TF_ISA::gemm_parallel(g); };
+  const auto product = [&] { product_of(g); };
   const auto peak = [&] { tf::parallel_for(threads, [](int64_t) { multiply_add<T>(); }); };
   product();
   const int repeats = int(std::max(1.0, 4e6 * threads / flops));
@@ -135,11 +179,11 @@ Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads,
 // GFLOP/s, share of the peak, OpenBLAS's time by ours.
 template <class T>
 void print(const char* form, int64_t m, int64_t n, int64_t k, int threads, double seconds) {
-  const Shortest best = measure<T>(form, m, n, k, threads, 20, seconds, kHasBlas);
+  const Shortest best = measure<T>(form, m, n, k, threads, 20, seconds, kHasBlas<T>);
   const double rate = 2.0 * double(m) * double(n) * double(k) / best.product;
   const double roof = kPeakFlops<T> * threads / best.peak;
   std::printf("  %s %6.1f (%3.0f%%)", form, rate / 1e9, 100 * rate / roof);
-  if (kHasBlas) std::printf(" x%.2f", best.blas / best.product);
+  if (kHasBlas<T>) std::printf(" x%.2f", best.blas / best.product);
 }
 
 template <class T>
@@ -155,8 +199,9 @@ void row(int64_t m, int64_t n, int64_t k, int threads, double seconds) {
 
 template <class T>
 void table(const std::vector<int>& threads, double seconds) {
-  std::printf("float%d, GFLOP/s, share of the multiply-add peak%s;    m     n     k\n",
-              int(8 * sizeof(T)), kHasBlas ? ", OpenBLAS's time by ours" : "");
+  std::printf("%s, GFLOP/s, share of the multiply-add peak%s;    m     n     k\n",
+              sizeof(T) == 2 ? "bfloat16" : sizeof(T) == 4 ? "float32" : "float64",
+              kHasBlas<T> ? ", OpenBLAS's time by ours" : "");
   // batch, in, out: forward (batch, out, in), input gradient, weight gradient.
   const int64_t layers[][3] = {{32, 784, 128},  {64, 784, 128},    {64, 128, 64},
                                {64, 64, 10},    {128, 784, 512},   {256, 512, 512},
@@ -175,11 +220,14 @@ void table(const std::vector<int>& threads, double seconds) {
 
 int answer(int threads) {
   tf::set_num_threads(threads);
-  char form[3];
+  char dtype[9], form[3];
   long long m, n, k;
   double seconds;
-  while (std::scanf("%2s %lld %lld %lld %lf", form, &m, &n, &k, &seconds) == 5) {
-    std::printf("%.6e\n", measure<float>(form, m, n, k, threads, 3, seconds, false).product);
+  while (std::scanf("%8s %2s %lld %lld %lld %lf", dtype, form, &m, &n, &k, &seconds) == 6) {
+    const Shortest best = std::strcmp(dtype, "bfloat16") == 0
+                              ? measure<BFloat16>(form, m, n, k, threads, 3, seconds, false)
+                              : measure<float>(form, m, n, k, threads, 3, seconds, false);
+    std::printf("%.6e\n", best.product);
     std::fflush(stdout);
   }
   return 0;
@@ -190,14 +238,18 @@ int answer(int threads) {
 int main(int argc, char** argv) {
   tf::cpu_device();  // the backend gets its host functions
   if (argc == 3 && std::strcmp(argv[1], "-") == 0) return answer(std::atoi(argv[2]));
-  const bool wide = argc > 1 && std::strcmp(argv[1], "float64") == 0;
-  const int first = wide ? 2 : 1;
+  const char* const dtype = argc > 1 ? argv[1] : "";
+  const bool wide = std::strcmp(dtype, "float64") == 0;
+  const bool narrow = std::strcmp(dtype, "bfloat16") == 0;
+  const int first = wide || narrow ? 2 : 1;
   const double seconds = argc > first ? std::atof(argv[first]) : 0.1;
   std::vector<int> threads;
   for (int i = first + 1; i < argc; ++i) threads.push_back(std::atoi(argv[i]));
   if (threads.empty()) threads = {1, 2};
   if (wide) {
     table<double>(threads, seconds);
+  } else if (narrow) {
+    table<BFloat16>(threads, seconds);
   } else {
     table<float>(threads, seconds);
   }

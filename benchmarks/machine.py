@@ -94,11 +94,13 @@ class Roof:
         )
         # Results go through the last cache too, beside what else is there.
         self.in_cache = 0.75 * last_cache()
+        # Without dot products of bfloat16 it is multiplied as float32.
+        self.dots = "avx512_bf16" in instructions()
 
     def kind(self, case) -> str | None:
         """Which roof bounds a case."""
         if case.flops:
-            return "flops"
+            return "bf16" if case.dtype == "bfloat16" and self.dots else "flops"
         if case.bytes:
             return "cache" if case.bytes <= self.in_cache else "memory"
         return None

@@ -24,10 +24,16 @@ SHAPES = [
 ]
 TINY = dict(m=4, n=4, k=4)
 
-CASES = [
-    Case(f"{layout} {m}x{n}x{k}", {"layout": layout, "m": m, "n": n, "k": k}, flops=2.0 * m * n * k)
-    for layout, m, n, k in SHAPES
-]
+BFLOAT16 = [("NT", 64, 128, 784), ("NN", 512, 512, 512), ("NT", 1024, 768, 768)]
+
+
+def _case(layout, m, n, k, dtype="float32"):
+    params = {"layout": layout, "m": m, "n": n, "k": k, "dtype": dtype}
+    name = f"{layout} {m}x{n}x{k}" + " bfloat16" * (dtype == "bfloat16")
+    return Case(name, params, flops=2.0 * m * n * k, dtype=dtype)
+
+
+CASES = [_case(*shape) for shape in SHAPES] + [_case(*shape, "bfloat16") for shape in BFLOAT16]
 
 
 def _shapes(layout, m, n, k):
@@ -42,27 +48,30 @@ def _product(layout):
     }[layout]
 
 
-def build(lib, layout, m, n, k):
+def build(lib, layout, m, n, k, dtype):
     first, second = _shapes(layout, m, n, k)
     a, b = lib.normal(*first), lib.normal(*second, seed=1)
+    if dtype == "bfloat16":
+        a, b = a.bfloat16(), b.bfloat16()
     a, b = a if layout[0] == "N" else a.T, b if layout[1] == "N" else b.T
     steps = {"": lambda: a @ b}
     if lib.is_torch:
-        out = lib.normal(m, n)
+        out = lib.normal(m, n).to(a.dtype)
         steps["out="] = lambda: lib.module.mm(a, b, out=out)
     return steps
 
 
-def build_jax(lib, layout, m, n, k):
+def build_jax(lib, layout, m, n, k, dtype):
     from benchmarks.peers import jax_tools as tools
 
     first, second = _shapes(layout, m, n, k)
-    return {
-        "jit": tools.blocking(_product(layout), tools.normal(*first), tools.normal(*second, seed=1))
-    }
+    a, b = tools.normal(*first).astype(dtype), tools.normal(*second, seed=1).astype(dtype)
+    return {"jit": tools.blocking(_product(layout), a, b)}
 
 
-def build_numpy(lib, layout, m, n, k):
+def build_numpy(lib, layout, m, n, k, dtype):
+    if dtype == "bfloat16":
+        return None
     import numpy as np
 
     from benchmarks.libraries import normal_array

@@ -10,6 +10,7 @@ from benchmarks.machine import PROGRAMS
 FAMILY = "gemm"
 NEEDS_LIBRARY = False
 TINY = dict(m=4, n=4, k=4)
+DTYPES = ("float32", "bfloat16")
 
 # batch, in, out of a layer: its forward pass, its input gradient, its weight gradient.
 LAYERS = [
@@ -23,20 +24,20 @@ SHAPES = [(form, n, n, n) for n in (128, 256, 512, 1024, 2048) for form in ("NN"
 ]
 
 
-def _case(form, m, n, k):
+def _case(dtype, form, m, n, k):
     flops = 2.0 * m * n * k
     percent = 95 if m * n * k >= 512**3 else 90 if flops >= 1e6 else None
-    params = dict(form=form, m=m, n=n, k=k)
-    goal = Goal(roof=percent)
-    return Case(f"{form} {m}x{n}x{k}", params, flops=flops, goal=goal, sides=("tinyfin",))
+    params = dict(dtype=dtype, form=form, m=m, n=n, k=k)
+    name = f"{form} {m}x{n}x{k}" + " bfloat16" * (dtype == "bfloat16")
+    return Case(name, params, flops=flops, dtype=dtype, goal=Goal(roof=percent), sides=("tinyfin",))
 
 
-CASES = [_case(*shape) for shape in SHAPES]
+CASES = [_case(dtype, *shape) for dtype in DTYPES for shape in SHAPES]
 
 _programs = {}  # by number of threads
 
 
-def build(lib, form, m, n, k):
+def build(lib, dtype, form, m, n, k):
     if lib.threads not in _programs:
         _programs[lib.threads] = subprocess.Popen(
             [PROGRAMS / "bench_gemm", "-", str(lib.threads)],
@@ -47,7 +48,7 @@ def build(lib, form, m, n, k):
     program = _programs[lib.threads]
 
     def measure():
-        program.stdin.write(f"{form} {m} {n} {k} 0.02\n")
+        program.stdin.write(f"{dtype} {form} {m} {n} {k} 0.02\n")
         program.stdin.flush()
         return float(program.stdout.readline())
 

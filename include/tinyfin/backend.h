@@ -61,7 +61,7 @@ typedef tf_status (*tf_kernel_fn)(const tf_kernel_call *call, void *user);
 #define TINYFIN_DTYPES_FLOAT 0x06u /* float32 float64 */
 #define TINYFIN_DTYPES_INT 0x18u   /* int32 int64 */
 #define TINYFIN_DTYPES_ALL 0x3eu   /* and bool */
-
+#define TINYFIN_DTYPES_BFLOAT16 0x80u /* without it, others are shown float32 in its place */
 typedef struct tf_kernel {
   const char *op;    /* name of a primitive, docs/ops.md */
   int32_t version;   /* of the primitive's contract: 1 */

@@ -83,7 +83,7 @@ typedef int32_t tf_dtype;
 #define TINYFIN_INT32 3
 #define TINYFIN_INT64 4
 #define TINYFIN_BOOL 5 /* one byte, 0 or 1 */
-/* 6 and 7 are kept for FLOAT16 and BFLOAT16. */
+#define TINYFIN_BFLOAT16 7 /* the upper half of a float32; 6 is kept for FLOAT16 */
 
 /* "float32", …; "invalid" for an unknown number. Never NULL. @since 0.1 */
 TINYFIN_API const char *tf_dtype_name(tf_dtype dtype);
@@ -166,7 +166,7 @@ TINYFIN_API int32_t tf_num_threads(void);
 /* @since 0.1 */
 TINYFIN_API tf_status tf_set_num_threads(int32_t n);
 
-/* The instruction set the cpu kernels run with: "avx512", "avx2", "generic".
+/* The instruction set the cpu kernels run with: "avx512_bf16", "avx512", "avx2", "generic".
  * $TINYFIN_ISA may ask for a lesser one than the processor has. @since 0.1 */
 TINYFIN_API const char *tf_cpu_isa(void);
 

@@ -516,7 +516,7 @@ TINYFIN_API tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor *
 TINYFIN_API tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 
 /* activation(x · weightᵀ + bias): the fully connected layer in one pass.
- * x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). float32 or float64,
+ * x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). Floats,
  * promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
  * "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
  * @since 0.1 */

@@ -76,6 +76,8 @@ enum PrimitiveFlags : uint32_t {
   kSaveForOthers = 8,
   // The vjp reads the shapes of all inputs, also of those that need no gradient.
   kKeepShapes = 16,
+  // Converts between dtypes itself: nothing is converted for it.
+  kConverts = 32,
 };
 
 // Bits of inputs or outputs: input 0 is bit 0.

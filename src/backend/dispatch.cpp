@@ -9,6 +9,7 @@
 #include "core/env.h"
 #include "core/parallel.h"
 #include "core/small_array.h"
+#include "ops/op.h"
 #include "ops/ops.h"
 
 namespace tf {
@@ -74,6 +75,52 @@ uint32_t dtype_bit(const Call& call, const Tensor* out) {
   return TINYFIN_DTYPE_BIT(t);
 }
 
+// bfloat16 for kernels that know nothing of it: inputs are widened to float32, in which the kernel
+// computes, and each result is rounded once.
+
+Tensor widened(const Tensor& x) {
+  // What repeats in x is widened once.
+  Dims once = x.shape();
+  for (int d = 0; d < x.ndim() && x.numel() > 0; ++d)
+    if (x.strides()[d] == 0) once[d] = 1;
+  const Tensor part = alias(x, once, x.strides(), x.get()->offset);
+  const Tensor wide = empty(meta_like(part, DType::f32));
+  write_copy(part, wide);
+  Dims strides = wide.strides();
+  for (int d = 0; d < x.ndim(); ++d)
+    if (once[d] != x.size(d)) strides[d] = 0;
+  return alias(wide, x.shape(), strides, 0);
+}
+
+bool same_array(const Tensor& a, const Tensor& b) {
+  return a.defined() && a.data() == b.data() && a.dtype() == b.dtype() &&
+         a.shape() == b.shape() && a.strides() == b.strides();
+}
+
+void run_in_float32(const Call& call, Tensor* out) {
+  const int n_in = call.in.n, n_out = call.prim.n_out;
+  SmallArray<Tensor> wide(n_in), result(n_out);
+  SmallArray<const Tensor*> in(n_in);
+  for (int i = 0; i < n_in; ++i) {
+    const Tensor& x = call.in[i];
+    in[i] = &x;
+    if (!x.defined() || x.dtype() != DType::bf16) continue;
+    wide[i] = widened(x);
+    in[i] = &wide[i];
+  }
+  for (int k = 0; k < n_out; ++k) {
+    result[k] = out[k];
+    if (out[k].dtype() != DType::bf16) continue;
+    result[k] = Tensor();
+    for (int i = 0; i < n_in; ++i)  // what is updated in place still is
+      if (same_array(call.in[i], out[k])) result[k] = wide[i];
+    if (!result[k].defined()) result[k] = empty(meta_like(out[k], DType::f32));
+  }
+  dispatch({call.prim, Inputs(in.data(), n_in), call.attrs}, result.data(), /*keep_out=*/true);
+  for (int k = 0; k < n_out; ++k)
+    if (out[k].dtype() == DType::bf16) write_copy(result[k], out[k]);
+}
+
 // The memory a tensor spans, as a host tensor with the same strides.
 struct Span {
   int64_t first = 0, last = -1;  // elements, relative to the storage's start
@@ -136,7 +183,8 @@ void warn_once(const Call& call, const Device& device) {
 }
 
 [[gnu::noinline]] void dispatch_otherwise(const Call& call, Tensor* out, bool keep_out,
-                                          Device& device) {
+                                          Device& device, bool narrow) {
+  if (narrow && !(call.prim.flags & kConverts)) return run_in_float32(call, out);
   if (call.prim.decompose) {
     NoGrad no_grad;
     std::vector<Tensor> result(size_t(call.prim.n_out));
@@ -165,12 +213,19 @@ void warn_once(const Call& call, const Device& device) {
 
 void dispatch(const Call& call, Tensor* out, bool keep_out) {
   Device& device = out[0].device();
-  for (int i = 0; i < call.in.n; ++i)
-    TF_CHECK(!call.in[i].defined() || &call.in[i].device() == &device, TINYFIN_ERROR_DEVICE,
-             "received tensors on ", call.in[i].device().name, " and ", device.name,
+  uint32_t seen = 0;
+  for (int i = 0; i < call.in.n; ++i) {
+    if (!call.in[i].defined()) continue;
+    seen |= TINYFIN_DTYPE_BIT(call.in[i].dtype());
+    TF_CHECK(&call.in[i].device() == &device, TINYFIN_ERROR_DEVICE, "received tensors on ",
+             call.in[i].device().name, " and ", device.name,
              "; expected all on one device; move one with to(device)");
+  }
+  for (int k = 0; k < call.prim.n_out; ++k) seen |= TINYFIN_DTYPE_BIT(out[k].dtype());
+  const bool narrow = seen & TINYFIN_DTYPES_BFLOAT16;
   const tf_kernel* kernel = device.backend.kernel(call.prim);
-  if (kernel && (kernel->dtypes & dtype_bit(call, out))) [[likely]] {
+  const uint32_t needed = narrow ? TINYFIN_DTYPES_BFLOAT16 : dtype_bit(call, out);
+  if (kernel && (kernel->dtypes & needed)) [[likely]] {
     const tf_status status = call_kernel(*kernel, call, out, device);
     if (status == TINYFIN_OK) [[likely]] return;
     if (status != TINYFIN_ERROR_UNSUPPORTED) {
@@ -179,7 +234,7 @@ void dispatch(const Call& call, Tensor* out, bool keep_out) {
       fail(status, text.empty() ? concat_text("the kernel failed on ", device.name) : text);
     }
   }
-  dispatch_otherwise(call, out, keep_out, device);
+  dispatch_otherwise(call, out, keep_out, device, narrow);
 }
 
 Fallback fallback_policy() { return policy().load(); }

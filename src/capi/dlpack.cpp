@@ -20,7 +20,7 @@ struct Code {
 };
 constexpr Code kCodes[] = {{tf::DType::f32, kDLFloat, 32}, {tf::DType::f64, kDLFloat, 64},
                            {tf::DType::i32, kDLInt, 32},   {tf::DType::i64, kDLInt, 64},
-                           {tf::DType::b8, kDLBool, 8}};
+                           {tf::DType::b8, kDLBool, 8},     {tf::DType::bf16, kDLBfloat, 16}};
 
 // The struct, and what it points to.
 template <class Managed>
@@ -71,7 +71,7 @@ tf_tensor* take(Managed* managed, bool writable) {
     if (c.code == t.dtype.code && c.bits == t.dtype.bits && t.dtype.lanes == 1) dtype = c.dtype;
   TF_CHECK(dtype != tf::DType::none, TINYFIN_ERROR_DTYPE, "received DLPack type code ",
            int(t.dtype.code), " of ", int(t.dtype.bits), " bits in ", t.dtype.lanes,
-           " lanes; expected float32, float64, int32, int64 or bool; cast it first");
+           " lanes; expected float32, float64, bfloat16, int32, int64 or bool; cast it first");
   TF_CHECK(t.ndim == 0 || t.shape, TINYFIN_ERROR_ARGUMENT, "received ", t.ndim,
            " dimensions without sizes");
   const tf::Dims shape(t.shape, t.ndim);

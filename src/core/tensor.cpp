@@ -7,6 +7,7 @@
 #include <new>
 
 #include "autograd/engine.h"
+#include "core/bfloat16.h"
 #include "ops/ops.h"
 
 void tf_tensor::destroy() const noexcept {
@@ -129,6 +130,7 @@ T item(const Tensor& x) {
     case DType::f64: { double v; std::memcpy(&v, value, 8); return T(v); }
     case DType::i32: { int32_t v; std::memcpy(&v, value, 4); return T(v); }
     case DType::i64: { int64_t v; std::memcpy(&v, value, 8); return T(v); }
+    case DType::bf16: { BFloat16 v; std::memcpy(&v, value, 2); return T(widened(v)); }
     case DType::b8: return T(value[0] != 0);
     case DType::none: break;
   }

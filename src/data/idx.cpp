@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "core/error.h"
+#include "ops/op.h"
+#include "ops/ops.h"
 
 namespace tf {
 namespace {
@@ -123,6 +125,7 @@ void convert(const unsigned char* from, int code, double scale, T* to, int64_t n
 }  // namespace
 
 Tensor read_idx(const char* path, DType dtype, double scale) {
+  if (dtype == DType::bf16) return cast(read_idx(path, DType::f64, scale), dtype);
   Source source(path);
   unsigned char magic[4];
   int64_t got = source.read(magic, 4);

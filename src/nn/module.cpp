@@ -106,7 +106,7 @@ void zero_grad(tf_module& module, bool set_to_none) {
 
 void move_module(tf_module& module, DType dtype, Device* device) {
   TF_CHECK(dtype == DType::none || is_float(dtype), TINYFIN_ERROR_DTYPE, "received ",
-           name_of(dtype), "; expected float32 or float64 for a module");
+           name_of(dtype), "; expected a float dtype for a module");
   const NoGrad no_grad;
   const auto converted = [&](const Tensor& x) {
     const Tensor cast =

@@ -172,7 +172,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   if (dropout_p > 0 || (mask.defined() && mask.requires_grad() && grad_enabled()))
     return attend_by_parts(q, k, v, mask, how, nullptr);
   const Meta metas[] = {meta_rows_like(q, v.size(-1)),
-                        meta_of_shape(Dims(scores.data(), scores.size() - 1), dtype, q.device())};
+                        meta_of_shape(Dims(scores.data(), scores.size() - 1), kept_type(dtype),
+                                      q.device())};
   Tensor out[2];
   run_multi(attention_p, {&q, &k, &v, &mask}, Attrs(how.causal, how.scale, mask.defined()), metas,
             out);

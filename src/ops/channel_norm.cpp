@@ -100,7 +100,7 @@ void follow(const Tensor& running, const Tensor& now, double momentum) {
   NoGrad no_grad;
   Tensor target = running;
   mul_(target, weak_scalar(1.0 - momentum));
-  add_(target, mul(now, weak_scalar(momentum)));
+  add_(target, cast_to(mul(now, weak_scalar(momentum)), target.dtype()));
 }
 
 void check_running(const Tensor& x, const Tensor& running, const char* name) {
@@ -133,7 +133,7 @@ Tensor batch_norm_and(const Tensor& input, const Tensor& running_mean, const Ten
   const int64_t count = x.size(1) ? x.numel() / x.size(1) : 2;
   TF_CHECK(count >= 2, TINYFIN_ERROR_SHAPE, "received input of shape ", to_string(x.shape()), ", ",
            count, " values per channel; expected two or more when training");
-  const Meta of_channels = meta_of_channels(x);
+  const Meta of_channels = meta_of_shape(channels, kept_type(x.dtype()), x.device());
   const Meta metas[] = {meta_like(x), of_channels, of_channels};
   Tensor out[3];
   run_multi(with_relu ? batch_norm_relu_p : batch_norm_p, {&x, &w, &b},
@@ -251,7 +251,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
   for (int d = 2; d < x.ndim(); ++d) pixels *= x.size(d);
   const int64_t flat[] = {count, x.size(1), 1, pixels};
   const Tensor images = x.ndim() == 2 || x.ndim() == 4 ? x : reshape(x, flat);
-  const Meta statistics = meta_of_shape(as_dims(of_groups), x.dtype(), x.device());
+  const Meta statistics = meta_of_shape(as_dims(of_groups), kept_type(x.dtype()), x.device());
   const Meta metas[] = {meta_like(images), statistics, statistics};
   Tensor out[3];
   run_multi(group_norm_p, {&images, &w, &b}, Attrs(num_groups, eps, w.defined()), metas, out);

@@ -109,7 +109,7 @@ Tensor activate(const Tensor& x, tf_activation activation) {
 
 void check_float(const Tensor& x, const char* what) {
   TF_CHECK(is_float(x.dtype()), TINYFIN_ERROR_DTYPE, "received ", what, " ", describe(x),
-           "; expected float32 or float64; cast it first");
+           "; expected a float dtype; cast it first");
 }
 
 }  // namespace tf

@@ -11,9 +11,14 @@ namespace {
 void copy_vjp(Vjp& v) { v.set(0, v.grad()); }  // the engine casts back to the input's dtype
 
 // One kernel for all copies: from any strides and dtype to any strides and dtype.
-const Primitive copy_p{{.name = "copy", .signature = "x", .vjp = copy_vjp, .flags = kBroadcast}};
+const Primitive copy_p{{.name = "copy", .signature = "x", .vjp = copy_vjp,
+                        .flags = kBroadcast | kConverts}};
 
 }  // namespace
+
+void write_copy(const Tensor& x, Tensor to) {
+  dispatch({copy_p, {&x}, Attrs()}, &to, /*keep_out=*/true);
+}
 
 //@op cast(Tensor x, dtype dtype) -> Tensor
 //@ since: 0.1

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 
+#include "core/bfloat16.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 
@@ -36,6 +37,7 @@ Tensor one_element(int64_t integer, double value, DType dtype) {
     case DType::f64: *static_cast<double*>(at) = value; break;
     case DType::i32: *static_cast<int32_t*>(at) = int32_t(integer); break;
     case DType::i64: *static_cast<int64_t*>(at) = integer; break;
+    case DType::bf16: *static_cast<BFloat16*>(at) = bfloat16(value); break;
     case DType::b8: *static_cast<uint8_t*>(at) = integer != 0; break;
     case DType::none: break;
   }

@@ -305,8 +305,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const Tensor& w
            TINYFIN_ERROR_ARGUMENT, "received reduction ", reduction,
            "; expected none, mean or sum");
   const Meta metas[] = {meta_of_shape(each ? samples : Dims(), x.dtype(), x.device()),
-                        meta_of_shape(samples, x.dtype(), x.device()),
-                        meta_of_shape({}, x.dtype(), x.device())};
+                        meta_of_shape(samples, kept_type(x.dtype()), x.device()),
+                        meta_of_shape({}, kept_type(x.dtype()), x.device())};
   Tensor out[3];
   run_multi(cross_entropy_p, {&x, &indices, &factors}, Attrs(reduction, factors.defined()), metas,
             out);
@@ -368,10 +368,13 @@ Tensor huber_loss(const Tensor& pred, const Tensor& target, double delta,
 //@   to [1e-7, 1 - 1e-7]. weight: factors of the elements. The mean is over elements.
 Tensor binary_cross_entropy(const Tensor& pred, const Tensor& target, const Tensor& weight,
                             tf_reduction reduction) {
-  const Tensor p = clamp(as_float(pred), 1e-7, 1 - 1e-7), t = as_float(target);
+  const Tensor given = as_float(pred), t = as_float(target);
+  const DType dtype = promote_types(given.dtype(), t.dtype());
+  // In bfloat16 the upper bound would be 1.
+  const Tensor p = clamp(cast_to(given, kept_type(given.dtype())), 1e-7, 1 - 1e-7);
   const Tensor one = weak_scalar(1.0);
   const Tensor yes = mul(t, log(p)), no = mul(sub(one, t), log1p(neg(p)));
-  return reduced(rescaled(neg(add(yes, no)), weight), reduction);
+  return cast_to(reduced(rescaled(neg(add(yes, no)), weight), reduction), dtype);
 }
 
 //@op binary_cross_entropy_with_logits(Tensor logits, Tensor target, Tensor? weight=None,

@@ -158,7 +158,7 @@ Tensor layer_norm(const Tensor& input, IntList normalized_shape, const Tensor& w
   check_ending(x, shape);
   check_eps(eps);
   const Tensor w = affine_for(x, weight, shape, "weight"), b = affine_for(x, bias, shape, "bias");
-  const Meta of_rows = meta_of_shape(leading(x, shape.size()), x.dtype(), x.device());
+  const Meta of_rows = meta_of_shape(leading(x, shape.size()), kept_type(x.dtype()), x.device());
   const Meta metas[] = {meta_of_shape(x.shape(), x.dtype(), x.device()), of_rows, of_rows};
   Tensor out[3];
   run_multi(layer_norm_p, {&x, &w, &b}, Attrs(int64_t(shape.size()), eps, w.defined()), metas, out);
@@ -179,7 +179,8 @@ Tensor rms_norm(const Tensor& input, IntList normalized_shape, const Tensor& wei
   check_eps(eps);
   const Tensor w = affine_for(x, weight, shape, "weight");
   const Meta metas[] = {meta_of_shape(x.shape(), x.dtype(), x.device()),
-                        meta_of_shape(leading(x, shape.size()), x.dtype(), x.device())};
+                        meta_of_shape(leading(x, shape.size()), kept_type(x.dtype()),
+                                      x.device())};
   Tensor out[2];
   run_multi(rms_norm_p, {&x, &w}, Attrs(int64_t(shape.size()), eps, w.defined()), metas, out);
   return out[0];

@@ -42,6 +42,8 @@ Meta meta_broadcast(const Tensor& a, const Tensor& b, DType dtype);
 // Row-major output.
 Meta meta_of_shape(const Dims& shape, DType dtype, Device& device);
 
+// Overwrites `to`, of x's shape and any dtype, with x. Leaves no trace in graphs and versions.
+void write_copy(const Tensor& x, Tensor to);
 // Row-major version of x: x itself if it is (a recorded copy otherwise).
 Tensor contiguous(const Tensor& x);
 // Sums a gradient down to `shape`: the adjoint of broadcasting.

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/bfloat16.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 
@@ -40,7 +41,7 @@ RngState draw(int64_t numel, bool wide) {
 DType float_or_default(DType dtype) {
   if (dtype == DType::none) return DType::f32;
   TF_CHECK(is_float(dtype), TINYFIN_ERROR_DTYPE, "received ", name_of(dtype),
-           "; expected float32 or float64; cast afterwards");
+           "; expected a float dtype; cast afterwards");
   return dtype;
 }
 
@@ -60,10 +61,23 @@ void check_normal(double mu, double sigma) {
            "; expected finite numbers, sigma not negative");
 }
 
+// Numbers of [low, high) are drawn in float32. Rounding them to bfloat16 must not reach the end that
+// does not belong to the range: the greatest number below it is as far as they go.
+Tensor bfloat16_uniforms(const Dims& shape, const RngState& s, double low, double high,
+                         Device& device) {
+  const Tensor wide = run(uniform_p, {}, Attrs(s.seed, s.offset, low, high),
+                          meta_of_shape(shape, DType::f32, device));
+  BFloat16 most = bfloat16(high);
+  if (double(widened(most)) >= high) most = next_below(most);
+  return cast(clamp_max(wide, std::fmax(widened(most), widened(bfloat16(low)))), DType::bf16);
+}
+
 Tensor floats(const Primitive& prim, IntList size, double a, double b, DType dtype,
               Device* device) {
   const Meta meta = meta_of_shape(as_dims(size), float_or_default(dtype), on(device));
   const RngState s = draw(checked_numel(meta.shape), meta.dtype == DType::f64);
+  if (&prim == &uniform_p && meta.dtype == DType::bf16)
+    return bfloat16_uniforms(meta.shape, s, a, b, *meta.device);
   return run(prim, {}, Attrs(s.seed, s.offset, a, b), meta);
 }
 
@@ -72,6 +86,8 @@ void floats_(const char* op, const Primitive& prim, Tensor& x, double a, double 
   TF_CHECK(!(grad_enabled() && x.requires_grad()), TINYFIN_ERROR_GRAPH,
            "received a tensor that takes part in a gradient; do it under no_grad");
   const RngState s = draw(x.numel(), x.dtype() == DType::f64);
+  if (&prim == &uniform_p && x.dtype() == DType::bf16)
+    return copy_(x, bfloat16_uniforms(x.shape(), s, a, b, x.device()));
   run_inplace(op, prim, x, {}, Attrs(s.seed, s.offset, a, b));
 }
 

@@ -126,7 +126,8 @@ States run_layer(int64_t cell, const Tensor& x, const Tensor& h0, const Tensor& 
   const int64_t steps = x.size(0), batch = x.size(1), size = h0.size(1);
   const auto shape = [&](const Dims& dims) { return meta_of_shape(dims, x.dtype(), x.device()); };
   const Meta metas[] = {shape({steps, batch, size}), shape(cell == kLstm ? h0.shape() : Dims{0}),
-                        shape({steps, batch, kept_of(cell) * size})};
+                        meta_of_shape({steps, batch, kept_of(cell) * size}, kept_type(x.dtype()),
+                                      x.device())};
   Tensor out[3];
   run_multi(recurrent_p, {&x, &h0, &c0, &weights[0], &weights[1], &b_ih, &b_hh},
             Attrs(cell, reverse), metas, out);

@@ -236,7 +236,7 @@ Tensor sum(const Tensor& x, OptIntList dim, bool keepdim, DType dtype) {
 //@   averaged as float32.
 Tensor mean(const Tensor& x, OptIntList dim, bool keepdim, DType dtype) {
   TF_CHECK(dtype == DType::none || is_float(dtype), TINYFIN_ERROR_DTYPE, "received dtype ",
-           name_of(dtype), "; expected float32 or float64");
+           name_of(dtype), "; expected a float dtype");
   const Tensor value = dtype == DType::none ? as_float(x) : cast_to(x, dtype);
   const uint32_t mask = mask_of(value, dim);
   return run(mean_p, {&value}, Attrs(mask), meta_reduced(value, mask, keepdim, value.dtype()));

@@ -46,7 +46,7 @@ std::string names_of(const OptRule& rule) {
 }
 
 Tensor matching(const Tensor& state, const Tensor& param) {
-  return to_device(cast_to(state, param.dtype()), &param.device());
+  return to_device(cast_to(state, kept_type(param.dtype())), &param.device());
 }
 
 }  // namespace
@@ -151,15 +151,19 @@ void tf_opt::step(double clip_norm) {
       if (!job.grad.defined()) continue;
       for (int k = 0; k < tf::kOptSlots; ++k) {
         Tensor& slot = p.slot[k];
+        const tf::DType dtype = tf::kept_type(p.param.dtype());
         if (!(used & (1u << k))) continue;
         if (!slot.defined()) {
-          slot = tf::zeros_like(p.param);
+          slot = tf::zeros_like(tf::cast_to(p.param, dtype));
           job.first |= 1u << k;
-        } else if (slot.dtype() != p.param.dtype() || &slot.device() != &p.param.device()) {
+        } else if (slot.dtype() != dtype || &slot.device() != &p.param.device()) {
           slot = tf::matching(slot, p.param);
         }
       }
-      if (clip_norm > 0) squares += tf::item_f64(tf::sum(tf::mul(job.grad, job.grad)));
+      if (clip_norm > 0) {
+        const Tensor grad = tf::cast_to(job.grad, tf::kept_type(job.grad.dtype()));
+        squares += tf::item_f64(tf::sum(tf::mul(grad, grad)));
+      }
       jobs_.push_back(std::move(job));
     }
   }

@@ -52,6 +52,8 @@ TEST(Idx, ReadsBytesPlainAndGzipped) {
     EXPECT_EQ(std::vector<int32_t>(v, v + 6), (std::vector<int32_t>{0, 1, 2, 253, 254, 255}));
     const Tensor scaled = read_idx(dir.file(name).c_str(), DType::f32, 1.0 / 255);
     EXPECT_FLOAT_EQ(static_cast<const float*>(scaled.data())[5], 1);
+    const Tensor narrow = read_idx(dir.file(name).c_str(), DType::bf16, 1);
+    EXPECT_EQ(static_cast<const uint16_t*>(narrow.data())[5], 0x437f);
   }
 }
 

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 
 #include "core/device.h"
@@ -20,11 +22,23 @@ TEST(InstructionSet, IsOneTheProcessorHas) {
     return;
   }
 #if defined(__x86_64__)
-  if (isa == "avx512") {
+  const char* const sets[] = {"generic", "avx2", "avx512", "avx512_bf16"};
+  const auto rank = [&](const std::string& name) {
+    return std::find(std::begin(sets), std::end(sets), name) - std::begin(sets);
+  };
+  ASSERT_LT(rank(isa), 4) << isa;
+  const char* wanted = std::getenv("TINYFIN_ISA");
+  if (wanted && rank(wanted) < 4) {
+    EXPECT_LE(rank(isa), rank(wanted)) << "more than was asked for";
+  }
+  if (rank(isa) >= 1) {
+    EXPECT_TRUE(__builtin_cpu_supports("avx2"));
+  }
+  if (rank(isa) >= 2) {
     EXPECT_TRUE(__builtin_cpu_supports("avx512f"));
   }
-  if (isa != "generic") {
-    EXPECT_TRUE(__builtin_cpu_supports("avx2"));
+  if (rank(isa) >= 3) {
+    EXPECT_TRUE(__builtin_cpu_supports("avx512bf16"));
   }
 #else
   EXPECT_EQ(isa, "generic");

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Callable
 
+import ml_dtypes
 import numpy as np
 import tinyfin
 from tinyfin import _ops
@@ -28,13 +29,15 @@ ROOT = HERE.parent.parent
 SEED = 20_24
 
 _DTYPES = {
-    "float": ("float32", "float64"),
-    "number": ("float32", "float64", "int32", "int64"),
-    "all": ("float32", "float64", "int32", "int64", "bool"),
+    "float": ("float32", "float64", "bfloat16"),
+    "number": ("float32", "float64", "bfloat16", "int32", "int64"),
+    "all": ("float32", "float64", "bfloat16", "int32", "int64", "bool"),
 }
+_NUMPY = {"bfloat16": ml_dtypes.bfloat16}
 LAYOUTS = ("transposed", "stepped", "reversed", "broadcast")
 # How far a result may be from the reference: relative, and absolute per size of the largest value.
-_TOLERANCES = {"float32": (1e-5, 2e-6), "float64": (1e-11, 1e-12)}
+# bfloat16 rounds each result once, and once more between the parts of an op made of several.
+_TOLERANCES = {"float32": (1e-5, 2e-6), "float64": (1e-11, 1e-12), "bfloat16": (2e-2, 1e-2)}
 
 
 @dataclass
@@ -145,11 +148,12 @@ def changed(sample: Sample, change: Callable[[Any, np.ndarray], np.ndarray]) -> 
 
 
 def is_float(array: np.ndarray) -> bool:
-    return array.dtype.kind == "f"
+    return array.dtype.kind == "f" or array.dtype == ml_dtypes.bfloat16
 
 
 def cast(sample: Sample, dtype: str) -> Sample:
-    return changed(sample, lambda key, a: np.array(a, dtype) if is_float(a) else a)
+    kind = _NUMPY.get(dtype, dtype)
+    return changed(sample, lambda key, a: np.array(a, kind) if is_float(a) else a)
 
 
 def tensor(array: np.ndarray) -> tinyfin.Tensor:
@@ -213,10 +217,12 @@ def expected(sample: Sample) -> list[np.ndarray]:
 
 def assert_close(got: np.ndarray, want: np.ndarray, sample: Sample, dtype: str, what: str) -> None:
     assert got.shape == want.shape, f"{what}: shape {got.shape}, expected {want.shape}"
-    if got.dtype.kind != "f":
+    if not is_float(got):
         assert np.array_equal(got, want.astype(got.dtype)), f"{what}:\n{got}\nexpected\n{want}"
         return
-    rtol, atol = _TOLERANCES["float32" if got.dtype.name == "float32" else dtype]
+    name = got.dtype.name
+    rtol, atol = _TOLERANCES[name if name in ("float32", "bfloat16") else dtype]
+    got, want = got.astype(np.float64), want.astype(np.float64)
     finite = np.abs(want[np.isfinite(want)]) if want.size else want
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
     np.testing.assert_allclose(
@@ -239,7 +245,7 @@ def check_forward(sample: Sample) -> None:
             want = expected(s) if s.reference else forward(s)
             assert len(got) == len(want), f"{what}: {len(got)} results, expected {len(want)}"
             for k, (g, w) in enumerate(zip(got, want)):
-                assert_close(g, w, s, "float64" if dtype == "float64" else "float32",
+                assert_close(g, w, s, dtype if dtype in _TOLERANCES else "float32",
                              f"{what}, result {k}")  # fmt: skip
 
 
@@ -361,6 +367,23 @@ def check_grad(sample: Sample) -> None:
             other = record(s, keys, layout)
         for k, (g, w) in enumerate(zip(arrays_of(gradients(other), other.inputs), plain)):
             assert_close(g, w, s, "float64", f"{sample.id} {layout}, gradient {k}")
+
+
+def check_narrow_grad(sample: Sample) -> None:
+    """First-order gradients in bfloat16 against those in float64 of the same numbers."""
+    if "bfloat16" not in sample.dtype_names:
+        return
+    keys = keys_to_check(sample)
+    narrow = cast(sample, "bfloat16")
+    found = []
+    for s in (narrow, cast(narrow, "float64")):
+        graph = record(s, keys)
+        graph.weights = [_ops.cast(_ops.cast(w, "bfloat16"), r.dtype)
+                         for w, r in zip(graph.weights, graph.results)]  # fmt: skip
+        found.append(arrays_of(gradients(graph), graph.inputs))
+    for k, (g, w) in enumerate(zip(*found)):
+        assert_close(g, w, replace(sample, rtol=5e-2, atol=3e-2), "bfloat16",
+                     f"{sample.id}, gradient {k}")  # fmt: skip
 
 
 def check_grad2(sample: Sample) -> None:

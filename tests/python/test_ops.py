@@ -48,15 +48,22 @@ def test_gradient(name):
 
 
 @each_differentiable
+def test_gradient_in_bfloat16(name):
+    opcheck.check_narrow_grad(BY_ID[name])
+
+
+@each_differentiable
 def test_second_order(name):
     opcheck.check_grad2(BY_ID[name])
 
 
 @each_sample
 def test_same_bits_with_any_number_of_threads(name):
-    sample = opcheck.cast(BY_ID[name], BY_ID[name].dtype_names[0])
-    with opcheck.threads(1):
-        alone = opcheck.bits(sample)
-    for n in (2, 3, 4):
-        with opcheck.threads(n):
-            assert opcheck.bits(sample) == alone, f"{n} threads"
+    names = BY_ID[name].dtype_names
+    for dtype in (names[0], *[n for n in names if n == "bfloat16"]):
+        sample = opcheck.cast(BY_ID[name], dtype)
+        with opcheck.threads(1):
+            alone = opcheck.bits(sample)
+        for n in (2, 3, 4):
+            with opcheck.threads(n):
+                assert opcheck.bits(sample) == alone, f"{dtype}, {n} threads"

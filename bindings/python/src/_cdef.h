@@ -37,6 +37,7 @@ typedef int32_t tf_dtype;
 #define TINYFIN_INT32 3
 #define TINYFIN_INT64 4
 #define TINYFIN_BOOL 5
+#define TINYFIN_BFLOAT16 7
 const char *tf_dtype_name(tf_dtype dtype);
 size_t tf_dtype_size(tf_dtype dtype);
 typedef int32_t tf_reduction;

@@ -125,7 +125,7 @@ static const struct {
   tfpy_dl_dtype dl;
 } tfpy_dl_dtypes[] = {
     {TINYFIN_FLOAT32, {2, 32, 1}}, {TINYFIN_FLOAT64, {2, 64, 1}}, {TINYFIN_INT32, {0, 32, 1}},
-    {TINYFIN_INT64, {0, 64, 1}},   {TINYFIN_BOOL, {6, 8, 1}},
+    {TINYFIN_INT64, {0, 64, 1}},   {TINYFIN_BOOL, {6, 8, 1}},     {TINYFIN_BFLOAT16, {4, 16, 1}},
 };
 
 static void dl_describe(const tf_tensor *x, tfpy_dl_tensor *out) {
@@ -208,7 +208,7 @@ static tf_tensor *tfpy_from_dlpack(void *managed, int32_t versioned, const char 
       dtype = tfpy_dl_dtypes[i].dtype;
   }
   if (dtype == TINYFIN_DEFAULT) {
-    *why = "an element type other than float32, float64, int32, int64 and bool";
+    *why = "an element type other than float32, float64, bfloat16, int32, int64 and bool";
     return NULL;
   }
   for (int32_t i = 0; i < t->ndim; ++i) {

@@ -1639,7 +1639,7 @@ def linear(
 ) -> Tensor:
     """activation(x · weightᵀ + bias): the fully connected layer in one pass.
 
-    x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). float32 or float64,
+    x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). Floats,
     promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
     "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
     """

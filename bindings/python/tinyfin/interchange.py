@@ -22,8 +22,10 @@ _CODES = {
     lib.TINYFIN_INT32: "i",
     lib.TINYFIN_INT64: "q",
     lib.TINYFIN_BOOL: "?",
+    lib.TINYFIN_BFLOAT16: "H",  # its bits: neither has the type
 }
 _MAX_DIMS = 64
+_F64 = lib.TINYFIN_FLOAT64
 
 
 # --- in -------------------------------------------------------------------------------------
@@ -69,7 +71,14 @@ def handle_from(data: Any, dtype: Any, device: Any, otherwise: int) -> Any:
             "or a Tensor"
         )
     number = number or otherwise or _kind_of(values)
+    if number == lib.TINYFIN_BFLOAT16:
+        return _cast(_from_buffer(_packed(values, _F64), shape, _F64, target), number)
     return _from_buffer(_packed(values, number), shape, number, target)
+
+
+def _cast(handle: Any, number: int) -> Any:
+    copy = _ops.cast(made(handle), dtype_of(number))
+    return lib.tfpy_detach(copy._h) or raise_last()
 
 
 def _holds_arrays(data: Any) -> bool:
@@ -125,6 +134,15 @@ def _flatten(data: Any, out: list, depth: int) -> tuple:
 def _from_array(source: Any, number: int, device: Any, otherwise: int) -> Any:
     import numpy
 
+    if source.dtype.name == "bfloat16":
+        handle = _from_buffer(
+            numpy.ascontiguousarray(source).reshape(-1).view(numpy.uint8),
+            source.shape,
+            lib.TINYFIN_BFLOAT16,
+            device,
+        )
+        number = number or otherwise
+        return _cast(handle, number) if number else handle
     if source.dtype == object or source.dtype.kind not in "fiub":
         raise TypeError(
             f"[Tensor] received an array of {source.dtype}; expected numbers or booleans"
@@ -138,6 +156,8 @@ def _from_array(source: Any, number: int, device: Any, otherwise: int) -> Any:
         number = dtype_number(
             name if name in known else {"f": "float32", "b": "bool"}.get(kind, "int64")
         )
+    if number == lib.TINYFIN_BFLOAT16:
+        return _cast(_from_array(source.astype(numpy.float64), _F64, device, 0), number)
     source = numpy.ascontiguousarray(source, dtype_of(number).value).reshape(source.shape)
     return _from_buffer(source.reshape(-1).view(numpy.uint8), source.shape, number, device)
 
@@ -161,7 +181,7 @@ class _Memory:
 
     def __init__(self, tensor: Tensor, data: Any):
         dtype = tensor.dtype
-        code = {"f": "f", "d": "f", "i": "i", "q": "i", "?": "b"}[_CODES[dtype.number]]
+        code = {"f": "f", "d": "f", "i": "i", "q": "i", "?": "b", "H": "u"}[_CODES[dtype.number]]
         self.tensor = tensor
         self.__array_interface__ = {
             "version": 3,
@@ -179,14 +199,30 @@ def numpy_view(x: Tensor) -> Any:
     """An array over the tensor's memory; a copy where the host cannot reach that."""
     import numpy
 
-    if not x.size:
-        return numpy.empty(x.shape, x.dtype.value)
+    dtype = _numpy_dtype(x.dtype)
     data = lib.tf_tensor_data(x._h)
+    if not x.size:
+        return numpy.empty(x.shape, dtype)
     if not data:
-        out = numpy.empty(x.shape, x.dtype.value)
-        check(lib.tf_tensor_read(x._h, ffi.from_buffer(out), out.nbytes))
+        out = numpy.empty(x.shape, dtype)
+        raw = ffi.from_buffer(out.reshape(-1).view(numpy.uint8))
+        check(lib.tf_tensor_read(x._h, raw, out.nbytes))
         return out
-    return numpy.asarray(_Memory(x, data))
+    array = numpy.asarray(_Memory(x, data))
+    return array if array.dtype == dtype else array.view(dtype)
+
+
+def _numpy_dtype(dtype: DTYPE) -> Any:
+    if dtype is not DTYPE.BFLOAT16:
+        return dtype.value
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError:
+        raise TypeError(
+            "[numpy] received a bfloat16 tensor, and NumPy has no such type; cast it to float32, "
+            "or install ml_dtypes"
+        ) from None
+    return bfloat16
 
 
 def row_major_bytes(x: Tensor) -> bytearray:
@@ -199,6 +235,8 @@ def to_list(x: Tensor) -> Any:
     shape = x.shape
     if not x.size:
         return _empty_lists(shape)
+    if x.dtype is DTYPE.BFLOAT16:
+        x = _ops.cast(x.detach(), DTYPE.FLOAT32)
     view = memoryview(row_major_bytes(x))
     code = _CODES[x.dtype.number]
     return view.cast("B").cast(code, shape).tolist() if shape else view.cast(code)[0]

@@ -20,6 +20,7 @@ _dtype = lib.tf_tensor_dtype
 _unpack = ffi.unpack
 _item_f64 = lib.tfpy_item_f64
 _F32, _F64, _BOOL = lib.TINYFIN_FLOAT32, lib.TINYFIN_FLOAT64, lib.TINYFIN_BOOL
+_BF16 = lib.TINYFIN_BFLOAT16
 _new = object.__new__
 
 
@@ -160,7 +161,7 @@ class Tensor(TensorOps):
         """The only element as a Python number."""
         h = self._h
         number = _dtype(h)
-        if number == _F32 or number == _F64:
+        if number == _F32 or number == _F64 or number == _BF16:
             value = _item_f64(h)
             if value == -1.0 and lib.tfpy_status():
                 raise_last()
@@ -279,6 +280,9 @@ class Tensor(TensorOps):
 
     def double(self, inplace: bool = False) -> Tensor:
         return self._cast(lib.TINYFIN_FLOAT64, inplace)
+
+    def bfloat16(self, inplace: bool = False) -> Tensor:
+        return self._cast(_BF16, inplace)
 
     def int(self, inplace: bool = False) -> Tensor:
         return self._cast(lib.TINYFIN_INT32, inplace)

@@ -19,6 +19,7 @@ class DTYPE(str, Enum):
     INT32 = "int32"
     INT64 = "int64"
     BOOL = "bool"
+    BFLOAT16 = "bfloat16"
 
     # number: the constant of the C ABI; itemsize: bytes per element.
     number: int
@@ -55,7 +56,7 @@ _BY_NUMBER: dict[int, DTYPE] = {}
 for _member in DTYPE:
     _member.number = getattr(lib, f"TINYFIN_{_member.name}")
     _member.itemsize = lib.tf_dtype_size(_member.number)
-    _member.is_floating_point = _member.value.startswith("float")
+    _member.is_floating_point = "float" in _member.value
     _BY_NUMBER[_member.number] = _member
 
 _SPELLINGS: dict[Any, int] = {m.value: m.number for m in DTYPE}

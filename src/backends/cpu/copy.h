@@ -47,8 +47,8 @@ static inline void copy_block(const T* in, int64_t in_stride, T* out, int64_t ou
       for (int64_t j = 0; j < side; ++j) memcpy(out + j * out_stride, block + j * side, side);
       return;
     }
-  } else if (streams) {
-    return transpose_block<true>(in, in_stride, out, out_stride, rows, columns);
+  } else if constexpr (sizeof(T) >= 4) {
+    if (streams) return transpose_block<true>(in, in_stride, out, out_stride, rows, columns);
   }
   transpose_block(in, in_stride, out, out_stride, rows, columns);
 }
@@ -77,7 +77,8 @@ static inline tf_status transposed_copy(const Loop<2>& loop, int across) {
   constexpr int64_t side = kBlock<T>;
   const int64_t tall = parts ? 2048 : side, wide = joins ? 2048 : side;
   const int64_t bands = (rows + tall - 1) / tall, blocks = (columns + wide - 1) / wide;
-  bool streams = loop.total * int64_t(sizeof(T)) >= kStreamBytes && aligned_for_stream(loop.data[0]);
+  bool streams = sizeof(T) >= 4 && loop.total * int64_t(sizeof(T)) >= kStreamBytes &&
+                 aligned_for_stream(loop.data[0]);
   for (int d = 0; d < last; ++d)
     streams = streams && loop.stride[0][d] % Moved<T>::kWidth == 0;
   const int64_t outer = loop.total / (rows * columns);
@@ -132,6 +133,7 @@ static inline tf_status copy_same(const Loop<2>& loop) {
 static inline tf_status copy_elements(const Loop<2>& loop) {
   switch (loop.size[0]) {
     case 1: return copy_same<uint8_t>(loop);
+    case 2: return copy_same<uint16_t>(loop);
     case 4: return copy_same<uint32_t>(loop);
     default: return copy_same<uint64_t>(loop);
   }

@@ -24,7 +24,13 @@ struct Loop {
 };
 
 static inline int bytes_of(tf_dtype t) {
-  return t == TINYFIN_BOOL ? 1 : t == TINYFIN_FLOAT64 || t == TINYFIN_INT64 ? 8 : 4;
+  switch (t) {
+    case TINYFIN_BOOL: return 1;
+    case TINYFIN_BFLOAT16: return 2;
+    case TINYFIN_FLOAT64:
+    case TINYFIN_INT64: return 8;
+    default: return 4;
+  }
 }
 
 template <int N>

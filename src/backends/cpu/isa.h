@@ -4,7 +4,7 @@
 
 namespace tf::cpu {
 
-// "avx512", "avx2" or "generic"; final once the cpu backend has started.
+// "avx512_bf16", "avx512", "avx2" or "generic"; final once the cpu backend has started.
 const char* isa();
 
 // Whether 3 × 3 convolutions may go by Winograd's products: $TINYFIN_WINOGRAD, on by default.

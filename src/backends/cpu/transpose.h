@@ -8,11 +8,12 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// A register of elements that are moved only: uint8_t (16 bytes on every processor), uint32_t or
-// uint64_t.
+// A register of elements that are moved only: uint8_t (16 bytes on every processor), uint16_t (32
+// at most, so that a tile's rows fit the registers), uint32_t or uint64_t.
 template <class T>
 struct Moved {
-  static constexpr int kBytes = sizeof(T) == 1 ? 16 : kVectorBytes;
+  static constexpr int kMost = sizeof(T) == 1 ? 16 : sizeof(T) == 2 ? 32 : 64;
+  static constexpr int kBytes = kVectorBytes < kMost ? kVectorBytes : kMost;
   static constexpr int kWidth = kBytes / int(sizeof(T));
   typedef T Raw __attribute__((vector_size(kBytes)));
 };

@@ -129,7 +129,7 @@ std::vector<tf_kernel>& kernels() {
 }  // namespace
 
 Define::Define(const char* op, Definition fn, uint32_t dtypes) {
-  kernels().push_back({op, 1, dtypes, launch, reinterpret_cast<void*>(fn)});
+  kernels().push_back({op, 1, dtypes | TINYFIN_DTYPES_BFLOAT16, launch, reinterpret_cast<void*>(fn)});
 }
 
 }  // namespace ref

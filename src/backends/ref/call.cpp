@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "call.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -28,10 +29,37 @@ int64_t whole(double value) {
   return int64_t(value);
 }
 
+double widened(uint16_t half) {
+  const uint32_t bits = uint32_t(half) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// To 8 significant bits, or as many as there are above the least number, 2^-133; ties to even.
+uint16_t bfloat16(double value) {
+  if (std::isfinite(value) && value != 0) {
+    int exponent;  // value = f 2^exponent, 1/2 <= |f| < 1
+    std::frexp(value, &exponent);
+    const int last = std::max(exponent - 8, -133);
+    value = std::ldexp(std::nearbyint(std::ldexp(value, -last)), last);
+  }
+  const float exact = float(value);
+  uint32_t bits;
+  std::memcpy(&bits, &exact, sizeof bits);
+  return uint16_t(bits >> 16 | (std::isnan(value) ? 0x40 : 0));
+}
+
 }  // namespace
 
 size_t size_of(tf_dtype t) {
-  return t == TINYFIN_BOOL ? 1 : t == TINYFIN_FLOAT32 || t == TINYFIN_INT32 ? 4 : 8;
+  switch (t) {
+    case TINYFIN_BOOL: return 1;
+    case TINYFIN_BFLOAT16: return 2;
+    case TINYFIN_FLOAT32:
+    case TINYFIN_INT32: return 4;
+    default: return 8;
+  }
 }
 
 Array::Array(const tf_view& view)
@@ -59,6 +87,7 @@ double Array::get(const Index& i) const {
   switch (dtype) {
     case TINYFIN_FLOAT32: return load<float>(p);
     case TINYFIN_FLOAT64: return load<double>(p);
+    case TINYFIN_BFLOAT16: return widened(load<uint16_t>(p));
     case TINYFIN_INT32: return load<int32_t>(p);
     case TINYFIN_INT64: return double(load<int64_t>(p));
     default: return *p != 0;
@@ -80,6 +109,7 @@ void Array::set(const Index& i, double value) const {
   switch (dtype) {
     case TINYFIN_FLOAT32: store(p, float(value)); break;
     case TINYFIN_FLOAT64: store(p, value); break;
+    case TINYFIN_BFLOAT16: store(p, bfloat16(value)); break;
     case TINYFIN_BOOL: *p = value != 0; break;
     default: set_int(i, whole(value));
   }

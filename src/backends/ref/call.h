@@ -24,7 +24,9 @@ template <class... Parts>
   throw Failure{status, text.str()};
 }
 
-inline bool is_float(tf_dtype t) { return t == TINYFIN_FLOAT32 || t == TINYFIN_FLOAT64; }
+inline bool is_float(tf_dtype t) {
+  return t == TINYFIN_FLOAT32 || t == TINYFIN_FLOAT64 || t == TINYFIN_BFLOAT16;
+}
 size_t size_of(tf_dtype t);
 
 // Position in an array: one number per dimension.
@@ -44,7 +46,7 @@ struct Array {
   int64_t size(int d) const { return shape[d < 0 ? d + ndim : d]; }
   int64_t numel() const;
 
-  // Exact: float32 and bool widen, int64 keeps all bits in get_int.
+  // Exact: float32, bfloat16 and bool widen, int64 keeps all bits in get_int.
   double get(const Index& i) const;
   int64_t get_int(const Index& i) const;
   void set(const Index& i, double value) const;       // rounded once, to the array's dtype
@@ -95,6 +97,7 @@ using Definition = void (*)(const Call& call);
 
 // Enters a definition into the backend's table; defined at namespace scope next to it.
 struct Define {
+  // bfloat16 is always among the dtypes: elements are read and written as any other float.
   Define(const char* op, Definition fn, uint32_t dtypes = TINYFIN_DTYPES_ALL);
 };
 

@@ -263,6 +263,9 @@ class Module:
     def double(self) -> Module:
         return self.to(dtype="float64")
 
+    def bfloat16(self) -> Module:
+        return self.to(dtype="bfloat16")
+
     # --- state ----------------------------------------------------------------------------
 
     def state_dict(self) -> OrderedDict:

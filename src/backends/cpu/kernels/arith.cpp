@@ -1,6 +1,6 @@
 // Arithmetic of two operands.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/elementwise.h"
+#include "backends/cpu/elementwise_bf16.h"
 #include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
@@ -8,30 +8,30 @@ namespace {
 
 constexpr uint32_t kNumbers = TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT;
 
+template <class Op>
+static inline tf_status on_numbers(const tf_kernel_call* c, const Op& op) {
+  if (c->out[0].dtype == TINYFIN_BFLOAT16) return elementwise_bf16<2>(c, op);
+  return with_number(c->out[0].dtype, [&](auto t) { return binary<decltype(t)>(c, op); });
+}
+
 static tf_status add_kernel(const tf_kernel_call* c, void*) {
   if (c->out[0].dtype == TINYFIN_BOOL)
     return scalar_binary<uint8_t, uint8_t>(c, [](uint8_t a, uint8_t b) { return uint8_t(a | b); });
-  return with_number(c->out[0].dtype, [&](auto t) {
-    return binary<decltype(t)>(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a + b; });
-  });
+  return on_numbers(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a + b; });
 }
-TF_KERNEL(add, TINYFIN_DTYPES_ALL, add_kernel);
+TF_KERNEL(add, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, add_kernel);
 
 static tf_status sub_kernel(const tf_kernel_call* c, void*) {
-  return with_number(c->out[0].dtype, [&](auto t) {
-    return binary<decltype(t)>(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a - b; });
-  });
+  return on_numbers(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a - b; });
 }
-TF_KERNEL(sub, kNumbers, sub_kernel);
+TF_KERNEL(sub, kNumbers | TINYFIN_DTYPES_BFLOAT16, sub_kernel);
 
 static tf_status mul_kernel(const tf_kernel_call* c, void*) {
   if (c->out[0].dtype == TINYFIN_BOOL)
     return scalar_binary<uint8_t, uint8_t>(c, [](uint8_t a, uint8_t b) { return uint8_t(a & b); });
-  return with_number(c->out[0].dtype, [&](auto t) {
-    return binary<decltype(t)>(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a * b; });
-  });
+  return on_numbers(c, [](auto a, auto b) TF_ALWAYS_INLINE { return a * b; });
 }
-TF_KERNEL(mul, TINYFIN_DTYPES_ALL, mul_kernel);
+TF_KERNEL(mul, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, mul_kernel);
 
 static tf_status div_kernel(const tf_kernel_call* c, void*) {
   const auto quotient = [](auto a, auto b) TF_ALWAYS_INLINE { return a / b; };

@@ -109,11 +109,12 @@ static inline tf_status choose(const tf_kernel_call* c) {
 static tf_status where_kernel(const tf_kernel_call* c, void*) {
   switch (bytes_of(c->out[0].dtype)) {
     case 1: return choose<uint8_t>(c);
+    case 2: return choose<uint16_t>(c);
     case 4: return choose<uint32_t>(c);
     default: return choose<uint64_t>(c);
   }
 }
-TF_KERNEL(where, TINYFIN_DTYPE_BIT(TINYFIN_BOOL), where_kernel);
+TF_KERNEL(where, TINYFIN_DTYPE_BIT(TINYFIN_BOOL) | TINYFIN_DTYPES_BFLOAT16, where_kernel);
 
 // The bounds as numbers of type T, moved inwards to the next one that T has.
 template <class T>

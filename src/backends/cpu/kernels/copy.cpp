@@ -1,5 +1,6 @@
 // copy: x → out, any strides, any pair of dtypes. fill: one number everywhere. arange: a ramp.
 // SPDX-License-Identifier: MIT
+#include "backends/cpu/bf16.h"
 #include "backends/cpu/copy.h"
 
 namespace tf::cpu::TF_ISA {
@@ -25,6 +26,12 @@ template <class To, class From>
 static inline To convert_one(From v) {
   if constexpr (std::is_same_v<From, Bool> && std::is_same_v<To, Bool>) {
     return v;
+  } else if constexpr (std::is_same_v<From, BFloat16>) {
+    return convert_one<To>(widened(v));
+  } else if constexpr (std::is_same_v<From, Bool> && std::is_same_v<To, BFloat16>) {
+    return bfloat16(float(v.value != 0));
+  } else if constexpr (std::is_same_v<To, BFloat16>) {
+    return bfloat16(v);
   } else if constexpr (std::is_same_v<From, Bool>) {
     return To(v.value != 0);
   } else if constexpr (std::is_same_v<To, Bool>) {
@@ -36,7 +43,21 @@ static inline To convert_one(From v) {
 
 template <class Body>
 static inline tf_status with_type(tf_dtype t, const Body& body) {
-  return t == TINYFIN_BOOL ? body(Bool{}) : with_number(t, body);
+  return t == TINYFIN_BOOL       ? body(Bool{})
+         : t == TINYFIN_BFLOAT16 ? body(BFloat16{})
+                                 : with_number(t, body);
+}
+
+// n contiguous elements.
+template <class To, class From>
+static inline void convert_row(To* out, const From* in, int64_t n) {
+  if constexpr (std::is_same_v<To, float> && std::is_same_v<From, BFloat16>) {
+    widen_row(out, in, n);
+  } else if constexpr (std::is_same_v<To, BFloat16> && std::is_same_v<From, float>) {
+    round_row(out, in, n);
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i] = convert_one<To>(in[i]);
+  }
 }
 
 static tf_status copy_kernel(const tf_kernel_call* c, void*) {
@@ -50,7 +71,7 @@ static tf_status copy_kernel(const tf_kernel_call* c, void*) {
         To* out = reinterpret_cast<To*>(ptr[0]);
         const From* in = reinterpret_cast<const From*>(ptr[1]);
         if (stride[0] == 1 && stride[1] == 1) {
-          for (int64_t i = 0; i < n; ++i) out[i] = convert_one<To>(in[i]);
+          convert_row(out, in, n);
         } else {
           for (int64_t i = 0; i < n; ++i) out[i * stride[0]] = convert_one<To>(in[i * stride[1]]);
         }
@@ -58,7 +79,7 @@ static tf_status copy_kernel(const tf_kernel_call* c, void*) {
     });
   });
 }
-TF_KERNEL(copy, TINYFIN_DTYPES_ALL, copy_kernel);
+TF_KERNEL(copy, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, copy_kernel);
 
 template <class T>
 static tf_status fill_with(const tf_kernel_call* c, T value) {
@@ -80,11 +101,12 @@ static tf_status fill_kernel(const tf_kernel_call* c, void*) {
     case TINYFIN_FLOAT64: return fill_with(c, c->attr[1].f);
     case TINYFIN_INT32: return fill_with(c, int32_t(c->attr[0].i));
     case TINYFIN_INT64: return fill_with(c, c->attr[0].i);
+    case TINYFIN_BFLOAT16: return fill_with(c, bfloat16(c->attr[1].f));
     case TINYFIN_BOOL: return fill_with(c, uint8_t(c->attr[0].i != 0));
     default: return TINYFIN_ERROR_UNSUPPORTED;
   }
 }
-TF_KERNEL(fill, TINYFIN_DTYPES_ALL, fill_kernel);
+TF_KERNEL(fill, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, fill_kernel);
 
 // Attributes: start and step as integers, then as floats. A float is computed as a double from
 // its number, so that no error adds up.

@@ -108,11 +108,12 @@ static tf_status index_kernel(const tf_kernel_call* c, void*) {
   if (const tf_status status = number_rows(c->in[0], c->in + 1, k, c->attr, rows)) return status;
   switch (bytes_of(c->in[0].dtype)) {
     case 1: return take<uint8_t>(c->in[0], c->out[0], k, rows);
+    case 2: return take<uint16_t>(c->in[0], c->out[0], k, rows);
     case 4: return take<uint32_t>(c->in[0], c->out[0], k, rows);
     default: return take<uint64_t>(c->in[0], c->out[0], k, rows);
   }
 }
-TF_KERNEL(index, TINYFIN_DTYPES_ALL, index_kernel);
+TF_KERNEL(index, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, index_kernel);
 
 // The entries of `rows` by tile of 2^shift rows of the output, in their own order within each:
 // those of tile t are at[first[t]] … at[first[t + 1] - 1].
@@ -201,7 +202,8 @@ static tf_status index_put_kernel(const tf_kernel_call* c, void*) {
   const tf_view &base = c->in[0], &value = c->in[1], &out = c->out[0];
   const int k = c->n_in - 2;
   const bool adds = c->attr[0].i == 1;
-  if (adds && out.dtype == TINYFIN_BOOL) return TINYFIN_ERROR_UNSUPPORTED;
+  if (adds && (out.dtype == TINYFIN_BOOL || out.dtype == TINYFIN_BFLOAT16))
+    return TINYFIN_ERROR_UNSUPPORTED;
   RowNumbers rows;
   if (const tf_status status = number_rows(out, c->in + 2, k, c->attr + 1, rows)) return status;
   if (adds)
@@ -209,11 +211,12 @@ static tf_status index_put_kernel(const tf_kernel_call* c, void*) {
                        [&](auto t) { return put<decltype(t), true>(base, value, out, k, rows); });
   switch (bytes_of(out.dtype)) {
     case 1: return put<uint8_t, false>(base, value, out, k, rows);
+    case 2: return put<uint16_t, false>(base, value, out, k, rows);
     case 4: return put<uint32_t, false>(base, value, out, k, rows);
     default: return put<uint64_t, false>(base, value, out, k, rows);
   }
 }
-TF_KERNEL(index_put, TINYFIN_DTYPES_ALL, index_put_kernel);
+TF_KERNEL(index_put, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, index_put_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

@@ -24,7 +24,7 @@ static tf_status concat_kernel(const tf_kernel_call* c, void*) {
   }
   return TINYFIN_OK;
 }
-TF_KERNEL(concat, TINYFIN_DTYPES_ALL, concat_kernel);
+TF_KERNEL(concat, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, concat_kernel);
 
 // Attributes: (dim, start, step, length) for each dimension that is cut, by increasing
 // dimension; a step of 0 takes one element and drops the dimension.
@@ -53,7 +53,7 @@ static tf_status slice_put_kernel(const tf_kernel_call* c, void*) {
   const tf_view part{element(out, offset), value.shape, strides, n, out.dtype};
   return copy_view(part, value);
 }
-TF_KERNEL(slice_put, TINYFIN_DTYPES_ALL, slice_put_kernel);
+TF_KERNEL(slice_put, TINYFIN_DTYPES_ALL | TINYFIN_DTYPES_BFLOAT16, slice_put_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

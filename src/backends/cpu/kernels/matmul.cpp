@@ -1,6 +1,7 @@
 // Primitives that are matrix products.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/gemm.h"
+#include "backends/cpu/elementwise_bf16.h"
+#include "backends/cpu/gemm_bf16.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -60,19 +61,21 @@ tf_status integer_matmul(const Gemm<T>& g, const GemmBatch& batch) {
 // out (…, m, n) row-major.
 tf_status matmul_kernel(const tf_kernel_call* call, void*) {
   const tf_view &a = call->in[0], &b = call->in[1], &c = call->out[0];
+  if (c.dtype == TINYFIN_BFLOAT16 && !all_bf16(call)) return TINYFIN_ERROR_UNSUPPORTED;
   const GemmBatch batch = batch_of(a, b, c);
   switch (c.dtype) {
     case TINYFIN_FLOAT32: return gemm_parallel(product<float>(a, b, c), batch);
     case TINYFIN_FLOAT64: return gemm_parallel(product<double>(a, b, c), batch);
+    case TINYFIN_BFLOAT16: return bf16_gemm(product<BFloat16>(a, b, c), batch);
     case TINYFIN_INT32: return integer_matmul<int32_t, uint32_t>(product<int32_t>(a, b, c), batch);
     case TINYFIN_INT64: return integer_matmul<int64_t, uint64_t>(product<int64_t>(a, b, c), batch);
     default: return TINYFIN_ERROR_UNSUPPORTED;
   }
 }
-TF_KERNEL(matmul, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT, matmul_kernel);
+TF_KERNEL(matmul, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT | TINYFIN_DTYPES_BFLOAT16, matmul_kernel);
 
 template <class T>
-tf_status linear(const tf_kernel_call* call) {
+Gemm<T> layer(const tf_kernel_call* call) {
   const tf_view &x = call->in[0], &weight = call->in[1], &bias = call->in[2];
   // The weight is (out, in): its columns run along k.
   const int64_t strides[] = {weight.strides[1], weight.strides[0]};
@@ -83,19 +86,21 @@ tf_status linear(const tf_kernel_call* call) {
     g.bias = static_cast<const T*>(bias.data);
     g.bias_step = bias.strides[0];
   }
-  return gemm_parallel(g);
+  return g;
 }
 
 // "x weight bias?; int activation": x (rows, in), weight (out, in), bias (out), any strides;
 // out (rows, out) row-major.
 tf_status linear_kernel(const tf_kernel_call* call, void*) {
+  if (call->out[0].dtype == TINYFIN_BFLOAT16 && !all_bf16(call)) return TINYFIN_ERROR_UNSUPPORTED;
   switch (call->out[0].dtype) {
-    case TINYFIN_FLOAT32: return linear<float>(call);
-    case TINYFIN_FLOAT64: return linear<double>(call);
+    case TINYFIN_FLOAT32: return gemm_parallel(layer<float>(call));
+    case TINYFIN_FLOAT64: return gemm_parallel(layer<double>(call));
+    case TINYFIN_BFLOAT16: return bf16_gemm(layer<BFloat16>(call), {});
     default: return TINYFIN_ERROR_UNSUPPORTED;
   }
 }
-TF_KERNEL(linear, TINYFIN_DTYPES_FLOAT, linear_kernel);
+TF_KERNEL(linear, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_BFLOAT16, linear_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

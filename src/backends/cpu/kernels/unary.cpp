@@ -1,6 +1,6 @@
 // Functions of one element that need no more than arithmetic.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/elementwise.h"
+#include "backends/cpu/elementwise_bf16.h"
 #include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
@@ -75,25 +75,27 @@ TF_KERNEL(reciprocal, TINYFIN_DTYPES_FLOAT, reciprocal_kernel);
 
 // max(x, 0) that keeps NaN.
 static tf_status relu_kernel(const tf_kernel_call* c, void*) {
-  return with_number(c->out[0].dtype, [&](auto t) {
-    using T = decltype(t);
-    return unary<T>(c, [](Vec<T> a) TF_ALWAYS_INLINE {
-      return select(a < Vec<T>(T(0)), Vec<T>(T(0)), a);
-    });
-  });
+  const auto relu = [](auto a) TF_ALWAYS_INLINE {
+    const decltype(a) zero(0);
+    return select(a < zero, zero, a);
+  };
+  if (c->out[0].dtype == TINYFIN_BFLOAT16) return elementwise_bf16<1>(c, relu);
+  return on_numbers(c, relu);
 }
-TF_KERNEL(relu, kNumbers, relu_kernel);
+TF_KERNEL(relu, kNumbers | TINYFIN_DTYPES_BFLOAT16, relu_kernel);
 
-template <class T>
-static inline tf_status relu_mask(const tf_kernel_call* c) {
-  return binary<T>(c, [](Vec<T> grad, Vec<T> out) TF_ALWAYS_INLINE {
-    return select(out > Vec<T>(T(0)), grad, Vec<T>(T(0)));
-  });
-}
 static tf_status relu_mask_kernel(const tf_kernel_call* c, void*) {
-  return c->out[0].dtype == TINYFIN_FLOAT32 ? relu_mask<float>(c) : relu_mask<double>(c);
+  const auto masked = [](auto grad, auto out) TF_ALWAYS_INLINE {
+    const decltype(out) zero(0);
+    return select(out > zero, grad, zero);
+  };
+  switch (c->out[0].dtype) {
+    case TINYFIN_FLOAT32: return binary<float>(c, masked);
+    case TINYFIN_FLOAT64: return binary<double>(c, masked);
+    default: return elementwise_bf16<2>(c, masked);
+  }
 }
-TF_KERNEL(relu_mask, TINYFIN_DTYPES_FLOAT, relu_mask_kernel);
+TF_KERNEL(relu_mask, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_BFLOAT16, relu_mask_kernel);
 
 template <class T>
 static inline tf_status leaky_relu(const tf_kernel_call* c) {

@@ -51,7 +51,7 @@ const Define uniform("uniform", [](const Call& c) {
   const Array& out = c.out[0];
   const Stream stream(c);
   for_numbered(out, [&](const Index& i, int64_t n) {
-    const bool narrow = out.dtype == TINYFIN_FLOAT32;
+    const bool narrow = out.dtype != TINYFIN_FLOAT64;
     const double unit = narrow ? double(stream.word(n) >> 8) * 0x1p-24
                                : double(stream.pair(n) >> 11) * 0x1p-53;
     out.set(i, c.f(2) + unit * (c.f(3) - c.f(2)));
@@ -66,7 +66,7 @@ const Define normal("normal", [](const Call& c) {
   for_numbered(out, [&](const Index& i, int64_t n) {
     const int64_t first = n - n % 2;
     double unit, turn;  // in (0, 1], and in [0, 1) of a full one that starts at -45 degrees
-    if (out.dtype == TINYFIN_FLOAT32) {
+    if (out.dtype != TINYFIN_FLOAT64) {
       unit = (double(stream.word(first) >> 8) + 1) * 0x1p-24;
       turn = double(stream.word(first + 1)) * 0x1p-32;
     } else {
