@@ -26,14 +26,18 @@ def tanh_form(x):
 
 def gelu_tanh_slope(x):
     u = tanh_form(x)
-    return sigmoid(u) + x * sigmoid(u) * sigmoid(-u) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    inner = 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return sigmoid(u) + x * inner * sigmoid(u) * sigmoid(-u)
+
+
+def gelu_slope(x):
+    return normal(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
 # Name: (function, definition, slope, values at -inf and inf, slopes there).
 ACTIVATIONS = {
     "relu": (_ops.relu, lambda x: np.maximum(x, 0), lambda x: 1.0 * (x > 0), (0, INF), (0, 1)),
-    "gelu": (_ops.gelu, lambda x: x * normal(x),
-             lambda x: normal(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi), (0, INF), (0, 1)),
+    "gelu": (_ops.gelu, lambda x: x * normal(x), gelu_slope, (0, INF), (0, 1)),
     "gelu_tanh": (lambda x: _ops.gelu(x, approximate="tanh"), lambda x: x * sigmoid(tanh_form(x)),
                   gelu_tanh_slope, (0, INF), (0, 1)),
     "silu": (_ops.silu, lambda x: x * sigmoid(x),
