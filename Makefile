@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 TEST_ENV := TINYFIN_FALLBACK=error TINYFIN_BACKEND_PATH=$(CURDIR)/build/release/lib/tinyfin/backends-0
 
 # What depends on the instruction set: every op.
-OPS_TESTS := tests/python/test_ops.py tests/python/test_norm.py
+OPS_TESTS := tests/python/test_ops.py tests/python/test_norm.py tests/python/test_activations.py
 
 # What the build needs from a Debian-like system.
 PACKAGES := cmake ninja-build zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
@@ -24,7 +24,7 @@ EXTRAS   := qemu-user libopenblas-dev
 MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff ml_dtypes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras build package install demo test test-cpp test-python check-generated asan ubsan tsan bench bench-peers performance format docs size clean
+.PHONY: help setup extras build package install demo test test-cpp test-python test-vmath check-generated asan ubsan tsan bench bench-peers performance format docs size clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,13 @@ test-python: install
 	@for isa in avx2 generic; do \
 	  echo "every op again with TINYFIN_ISA=$$isa"; \
 	  TINYFIN_ISA=$$isa $(TEST_ENV) $(BIN)/python -m pytest -q $(OPS_TESTS) || exit 1; \
+	done
+
+test-vmath: build ## every float through every function of vector math, on every instruction set (minutes)
+	@for isa in avx512 avx2; do \
+	  echo "TINYFIN_ISA=$$isa"; \
+	  TINYFIN_ISA=$$isa $(TEST_ENV) build/release/bin/tinyfin_tests --gtest_brief=1 \
+	    --gtest_also_run_disabled_tests --gtest_filter='EveryFloat.*' || exit 1; \
 	done
 
 asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer

@@ -8,41 +8,75 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
+// At infinity every activation and every slope has its limit: an argument that goes into a product
+// stops where the other factor is 0 or does not change any more. NaN stays.
+template <class T>
+TF_INLINE Vec<T> bounded(Vec<T> x) {
+  constexpr T kBound(sizeof(T) == 4 ? 200 : 1000);
+  return max(Vec<T>(-kBound), min(Vec<T>(kBound), x));
+}
+template <class T>
+TF_INLINE Vec<T> bounded_below(Vec<T> x) {
+  return max(Vec<T>(T(sizeof(T) == 4 ? -200 : -1000)), x);
+}
+
 // Φ(x) of the normal distribution.
 template <class T>
 TF_INLINE Vec<T> normal(Vec<T> x) {
-#if defined(TF_SIMD_AVX512)
-  if constexpr (sizeof(T) == 4) {
-    const F32 above = normal_tail(abs(x));
-    return select(x < F32(0.f), above, F32(1.f) - above);
-  }
-#endif
-  const Vec<T> half(T(0.5));
-  return fma(half, erf(x * Vec<T>(T(0.70710678118654752))), half);
+  const Vec<T> above = normal_tail(abs(x));
+  return select(x < Vec<T>(T(0)), above, Vec<T>(T(1)) - above);
 }
 
-// x Φ(x), on AVX-512 as max(x, 0) - |x| (1 - Φ(|x|)), which keeps its digits where x is negative.
+// x Φ(x) as max(x, 0) - |x| (1 - Φ(|x|)), which keeps its digits where x is negative.
 template <class T>
 TF_INLINE Vec<T> gelu(Vec<T> x) {
-#if defined(TF_SIMD_AVX512)
-  if constexpr (sizeof(T) == 4) {
-    const F32 t = min(F32(8.f), abs(x));  // so that infinity does not meet the tail's 0
-    return fma(-t, normal_tail(t), max(F32(0.f), x));
-  }
-#endif
-  return x * normal(x);
+  const Vec<T> t = min(Vec<T>(T(10)), abs(x));  // there the tail is 0
+  return fma(-t, normal_tail(t), max(Vec<T>(T(0)), x));
+}
+// Φ(x) + x φ(x)
+template <class T>
+TF_INLINE Vec<T> gelu_slope(Vec<T> x) {
+  const Vec<T> t = bounded(x);
+  const Vec<T> density = Vec<T>(T(0.39894228040143268)) * exp(Vec<T>(T(-0.5)) * t * t);
+  return fma(t, density, normal(t));
+}
+
+// s = sigmoid(x) and s (1 - s), which keeps its digits where s is near 1.
+template <class T>
+struct Logistic {
+  Vec<T> s, slope;
+};
+template <class T>
+TF_INLINE Logistic<T> logistic(Vec<T> x) {
+  const Vec<T> e = exp(-abs(x)), inverse = Vec<T>(T(1)) / (Vec<T>(T(1)) + e), low = e * inverse;
+  return {select(x < Vec<T>(T(0)), low, inverse), low * inverse};
 }
 
 // x (1 + tanh u) / 2 = x sigmoid(2u) with u = sqrt(2/π) (x + 0.044715 x³).
+constexpr double kGeluScale = 2 * 0.79788456080286536, kGeluCubic = 0.044715 * kGeluScale;
 template <class T>
 TF_INLINE Vec<T> gelu_tanh(Vec<T> x) {
-  constexpr double kScale = 2 * 0.79788456080286536;
-  return x * sigmoid(x * fma(Vec<T>(T(kScale * 0.044715)), x * x, Vec<T>(T(kScale))));
+  const Vec<T> t = bounded_below(x);
+  return t * sigmoid(t * fma(Vec<T>(T(kGeluCubic)), t * t, Vec<T>(T(kGeluScale))));
+}
+template <class T>
+TF_INLINE Vec<T> gelu_tanh_slope(Vec<T> x) {
+  const Vec<T> t = bounded(x), square = t * t, scale(static_cast<T>(kGeluScale));
+  const Logistic<T> y = logistic(t * fma(Vec<T>(T(kGeluCubic)), square, scale));
+  const Vec<T> inner = fma(Vec<T>(T(3 * kGeluCubic)), square, scale);
+  return fma(t * inner, y.slope, y.s);
 }
 
 template <class T>
 TF_INLINE Vec<T> silu(Vec<T> x) {
-  return x * sigmoid(x);
+  const Vec<T> t = bounded_below(x);
+  return t * sigmoid(t);
+}
+template <class T>
+TF_INLINE Vec<T> silu_slope(Vec<T> x) {
+  const Vec<T> t = bounded(x);
+  const Logistic<T> y = logistic(t);
+  return fma(t, y.slope, y.s);
 }
 
 // f over rows × columns in place.

@@ -1,6 +1,6 @@
-// exp, tanh and the tail of the normal distribution where a register holds a table: piecewise
-// polynomials, whose coefficients are looked up by permutation. AVX-512 only; vmath.h has what the
-// other instruction sets do.
+// exp, log, tanh and the tail of the normal distribution where a register holds a table: powers,
+// inverses, or the coefficients of piecewise polynomials, looked up by permutation. AVX-512 only;
+// vmath.h has what the other instruction sets do.
 //
 // The coefficients are minimax fits on each piece, rounded to float.
 // SPDX-License-Identifier: MIT
@@ -35,8 +35,9 @@ TF_INLINE F32 times_power(F32 p, F32 n) {
   return F32((F32::Raw)_mm512_maskz_scalef_ps(-1, (__m512)p.v, (__m512)n.v));
 }
 
-// exp(x) = 2^floor(n) 2^(j/16) exp(r) with x log2(e) rounded to n, a whole number of sixteenths. |r| <= log(2)/32, a cubic is enough. kFine: what
-// rounding took from the powers is added back, 0.75 ulp instead of 1.
+// exp(x) = 2^floor(n) 2^(j/16) exp(r) with x log2(e) rounded to n, a whole number of sixteenths.
+// |r| <= log(2)/32, a cubic is enough. kFine: what rounding took from the powers is added back,
+// 0.75 ulp instead of 1.
 template <bool kFine>
 TF_INLINE F32 exp_by_table(F32 x) {
   alignas(64) static constexpr float kPowers[16] = {
@@ -60,6 +61,53 @@ TF_INLINE F32 exp_by_table(F32 x) {
 }
 TF_INLINE F32 exp(F32 x) { return exp_by_table<false>(x); }
 TF_INLINE F32 exp_fine(F32 x) { return exp_by_table<true>(x); }
+
+// log(x + more 2^e / inverse), x = 2^e m, 1 <= m < 2: m times about its inverse from a table is 1 + r,
+// -1/32 <= r < 1/16. e log(2) and the logarithms of the table have 16 bits and the rest, so that
+// nothing is lost where they cancel. (log(1 + r) - r + r²/2) / r³ is the polynomial.
+// The instructions give what log wants of 0, infinity, NaN and what is below 0.
+struct LogPartsF {
+  F32 e, m, inverse, j;
+};
+TF_INLINE LogPartsF log_parts(F32 x) {
+  alignas(64) static constexpr float kInverse[16] = {
+      1.0f, 0.9140625f, 0.8652344f, 0.8203125f, 0.78125f, 0.7441406f, 0.7109375f, 0.6816406f,
+      0.65234375f, 0.6269531f, 0.6035156f, 0.58203125f, 0.5605469f, 0.54296875f, 0.5253906f,
+      0.5f};
+  const F32 e = F32((F32::Raw)_mm512_maskz_getexp_ps(-1, (__m512)x.v));
+  const F32 m = F32((F32::Raw)_mm512_maskz_getmant_ps(-1, (__m512)x.v, _MM_MANT_NORM_1_2,
+                                                      _MM_MANT_SIGN_nan));
+  const F32 j = bit_cast<float>(bit_cast<int32_t>(m) >> 19);
+  return {e, m, lookup(j, kInverse), j};
+}
+template <bool kMore = false>
+TF_INLINE F32 log_of(const LogPartsF& x, F32 more = {}) {
+  alignas(64) static constexpr float kLogs[16] = {
+      0.0f, 0.08985901f, 0.14476013f, 0.19807434f, 0.24685669f, 0.29553223f, 0.34117126f,
+      0.383255f, 0.42718506f, 0.46688843f, 0.5049896f, 0.54122925f, 0.57884216f, 0.6107025f,
+      0.6436157f, 0.69314575f};
+  alignas(64) static constexpr float kLogRests[16] = {
+      0.0f, -2.6796672e-06f, -5.2768414e-06f, -4.4270582e-06f, 3.3884785e-06f, -6.9766497e-06f,
+      -5.0724566e-07f, -2.3020457e-06f, -1.426531e-06f, -4.9258247e-06f, -6.275882e-06f,
+      1.8904873e-06f, 2.4619396e-07f, 9.967005e-07f, -2.4772187e-06f, 1.4286068e-06f};
+  constexpr float c[] = {-0.5f, 0.33334448f, -0.25007845f, 0.1886981f};
+  const F32 r = fma(x.m, x.inverse, F32(-1.f));
+  const F32 high = fma(x.e, F32(0.6931457519f), lookup(x.j, kLogs));
+  F32 low = fma(x.e, F32(1.4286068e-6f), lookup(x.j, kLogRests));
+  if constexpr (kMore) low += fma(-more, r, more);  // times 1 / (1 + r)
+  return (high + r) + fma(polynomial(r, c), r * r, low);
+}
+TF_INLINE F32 log(F32 x) { return log_of(log_parts(x)); }
+
+// What 1 + x loses is added back, to first order.
+TF_INLINE F32 log1p(F32 x) {
+  const F32 u = F32(1.f) + x;
+  const F32 lost = select(x < F32(1.f), x - (u - F32(1.f)), F32(1.f) - (u - x));
+  const LogPartsF parts = log_parts(u);
+  const F32 more = times_power(lost, -parts.e) * parts.inverse;
+  const F32 y = log_of<true>(parts, select(abs(parts.e) < F32(kInfinityF), more, F32(0.f)));
+  return select(x == F32(0.f), x, y);  // -0
+}
 
 // Four pieces per octave from 2^-4 on and one below: centre, then the coefficients of
 // tanh(centre + d). A piece's row is the exponent and two bits of the mantissa, modulo 32.

@@ -1,7 +1,7 @@
 // Arithmetic of two operands.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/elementwise_bf16.h"
-#include "backends/cpu/vmath.h"
+#include "backends/cpu/vmath_pow.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {

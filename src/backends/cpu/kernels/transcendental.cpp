@@ -62,10 +62,8 @@ static tf_status silu_kernel(const tf_kernel_call* c, void*) {
 TF_KERNEL(silu, TINYFIN_DTYPES_FLOAT, silu_kernel);
 
 static tf_status silu_backward_kernel(const tf_kernel_call* c, void*) {
-  return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
-    const auto s = sigmoid(x);
-    return grad * fma(x, s - s * s, s);
-  });
+  return on_float_pairs(
+      c, [](auto grad, auto x) TF_ALWAYS_INLINE { return grad * silu_slope(x); });
 }
 TF_KERNEL(silu_backward, TINYFIN_DTYPES_FLOAT, silu_backward_kernel);
 
@@ -96,10 +94,6 @@ static tf_status softplus_kernel(const tf_kernel_call* c, void*) {
 }
 TF_KERNEL(softplus, TINYFIN_DTYPES_FLOAT, softplus_kernel);
 
-// The forms are in activation.h: u = k (x + c x³) in the one with tanh.
-constexpr double kInvSqrt2Pi = 0.39894228040143268;
-constexpr double kTanhScale = 0.79788456080286536, kTanhCubic = 0.044715;
-
 static tf_status gelu_kernel(const tf_kernel_call* c, void*) {
   if (c->attr[0].i)
     return on_floats(c, [](auto x) TF_ALWAYS_INLINE { return gelu_tanh(x); });
@@ -109,17 +103,10 @@ TF_KERNEL(gelu, TINYFIN_DTYPES_FLOAT, gelu_kernel);
 
 static tf_status gelu_backward_kernel(const tf_kernel_call* c, void*) {
   if (c->attr[0].i)
-    return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
-      const auto k = constant(x, 2 * kTanhScale), kc = constant(x, 2 * kTanhScale * kTanhCubic);
-      const auto xx = x * x;
-      const auto s = sigmoid(x * fma(kc, xx, k));
-      const auto du = fma(constant(x, 3) * kc, xx, k);
-      return grad * fma(x * du, s - s * s, s);
-    });
-  return on_float_pairs(c, [](auto grad, auto x) TF_ALWAYS_INLINE {
-    const auto density = constant(x, kInvSqrt2Pi) * exp(constant(x, -0.5) * x * x);
-    return grad * fma(x, density, normal(x));
-  });
+    return on_float_pairs(
+        c, [](auto grad, auto x) TF_ALWAYS_INLINE { return grad * gelu_tanh_slope(x); });
+  return on_float_pairs(
+      c, [](auto grad, auto x) TF_ALWAYS_INLINE { return grad * gelu_slope(x); });
 }
 TF_KERNEL(gelu_backward, TINYFIN_DTYPES_FLOAT, gelu_backward_kernel);
 

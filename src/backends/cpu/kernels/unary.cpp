@@ -1,7 +1,7 @@
 // Functions of one element that need no more than arithmetic.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/elementwise_bf16.h"
-#include "backends/cpu/vmath.h"
+#include "backends/cpu/vmath_basic.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
