@@ -15,6 +15,7 @@
 namespace tf::cpu {
 
 const tf_host_api* host = nullptr;
+bool winograd_enabled = true;
 
 namespace generic { extern KernelEntry* kernel_list; }
 #ifdef TF_HAVE_AVX2
@@ -67,6 +68,16 @@ const Isa& choose(const std::vector<Isa>& list) {
   return *best;
 }
 
+// 0, off, 1 or on.
+bool switch_of(const char* name, bool otherwise) {
+  const std::string text = env_text(name);
+  if (text == "1" || text == "on") return true;
+  if (text == "0" || text == "off") return false;
+  if (!text.empty())
+    host->log(1, (std::string(name) + " is ignored: expected 0, off, 1 or on").c_str());
+  return otherwise;
+}
+
 tf_status device_count(int32_t* out) {
   *out = 1;
   return TINYFIN_OK;
@@ -115,6 +126,7 @@ extern "C" tf_status tf_cpu_backend_init(const tf_host_api* host, const tf_backe
     const std::vector<Isa> list = instruction_sets();
     const Isa& isa = choose(list);
     isa_name = isa.name;
+    winograd_enabled = switch_of("TINYFIN_WINOGRAD", true);
     for (const KernelEntry* e = *isa.kernels; e; e = e->next) kernels.push_back(e->kernel);
     table = {sizeof(tf_backend), TINYFIN_BACKEND_ABI_MAJOR, TINYFIN_BACKEND_ABI_MINOR, nullptr,
              "cpu", "the host's processors", device_count, device_description,

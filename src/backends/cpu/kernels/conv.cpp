@@ -1,7 +1,6 @@
 // conv2d, and conv2d that hands on the maxima of windows of its result.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/conv_depthwise.h"
-#include "backends/cpu/conv_product.h"
+#include "backends/cpu/conv_winograd_call.h"
 #include "backends/cpu/pool.h"
 
 namespace tf::cpu::TF_ISA {
@@ -84,7 +83,12 @@ static tf_status conv2d_typed(const tf_kernel_call* c, bool pooled) {
     status = depthwise<T>(x, w, window, false, result);
   } else {
     status = pack_forward(w, groups, memory);
-    if (status == TINYFIN_OK && pooled) {
+    if (status == TINYFIN_OK && by_winograd<T>(x, window, w.in, w.out)) {
+      WinogradPool pool;
+      if (pooled)
+        pool = {a[10].i, a[11].i, y.shape[2], y.shape[3], static_cast<int32_t*>(c->out[1].data)};
+      status = convolve_by_winograd<T>(x, window, w.in, groups, memory, result, pool);
+    } else if (status == TINYFIN_OK && pooled) {
       const Windows windows{a[10].i, a[11].i, a[10].i, a[11].i, 0, 0};
       status = convolve_pooled(p, memory, result, groups, windows, y.shape[2], y.shape[3],
                                static_cast<int32_t*>(c->out[1].data));

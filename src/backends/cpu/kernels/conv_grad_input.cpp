@@ -3,8 +3,7 @@
 // register would stay mostly empty: each pixel of the output's gradient times the weights of all
 // taps at once, added to where those taps read.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/conv_depthwise.h"
-#include "backends/cpu/conv_product.h"
+#include "backends/cpu/conv_winograd_call.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -59,9 +58,11 @@ static tf_status by_convolution(const tf_view& grad, const Weights& w, const Win
             memcpy(packed + (g * panels + j) * panel + ((taps - 1 - tap) * w.out + o) * kWidth,
                    row + tap * pitch + j * kWidth, size_t(kWidth) * sizeof(T));
       });
+  const Result result{dx.data, w.in, dx.shape[1], nullptr, TINYFIN_ACTIVATION_NONE};
   if (status == TINYFIN_OK)
-    status = convolve(p, packed, {dx.data, w.in, dx.shape[1], nullptr, TINYFIN_ACTIVATION_NONE},
-                      groups);
+    status = by_winograd<T>(p.x, window, w.out, w.in)
+                 ? convolve_by_winograd<T>(p.x, window, w.out, groups, packed, result)
+                 : convolve(p, packed, result, groups);
   host->host_free(packed, bytes);
   return status;
 }

@@ -6,7 +6,7 @@
 // while every tap goes over them. Chunks are dealt out to partial sums by shape alone, and these
 // are added up in order.
 // SPDX-License-Identifier: MIT
-#include "backends/cpu/conv_depthwise.h"
+#include "backends/cpu/conv_winograd_call.h"
 #include "backends/cpu/gemm.h"
 
 namespace tf::cpu::TF_ISA {
@@ -267,6 +267,12 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
     return depthwise_grad_weight(x, image_of(grad), w, result);
   if (groups == 1 && pointwise(x, image_of(grad), w))
     return pointwise_grad_weight<T>(x, image_of(grad), result);
+  if (by_winograd<T>(x, w, dw.shape[1], out)) {
+    bool finite;
+    const tf_status status =
+        grad_weight_by_winograd<T>(x, image_of(grad), w, groups, result, &finite);
+    if (status != TINYFIN_OK || finite) return status;
+  }
   const Chunks<T> p = plan_chunks<T>(w, x.count, dw.shape[1], out);
   const int64_t steps = p.steps();
   // A job is a few panels of one group and one share of the chunks.
