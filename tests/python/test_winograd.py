@@ -110,7 +110,9 @@ def test_pooled_has_the_bits_of_the_three_ops(shape, pool):
     expected = _ops.max_pool2d(y, pool).numpy()
     for n in THREADS:
         with opcheck.threads(n):
-            found = _ops._conv2d_max_pool(x, weight, bias, 1, padding[:2], 1, shape[5], "relu", pool)
+            found = _ops._conv2d_max_pool(
+                x, weight, bias, 1, padding[:2], 1, shape[5], "relu", pool
+            )
         assert np.array_equal(found.numpy(), expected)
 
 
@@ -160,7 +162,9 @@ def test_denormals():
 def digest():
     """Of a convolution: other bits by other ways."""
     values = arrays(SHAPES[0])
-    return float(sum(np.abs(r.astype("float64")).sum() for r in results(SHAPES[0], values, "float32")))
+    return float(
+        sum(np.abs(r.astype("float64")).sum() for r in results(SHAPES[0], values, "float32"))
+    )
 
 
 def test_setting():

@@ -16,7 +16,7 @@ TF_INLINE F32 widened(RawBf16 a) {
   return F32((F32::Raw)(__builtin_convertvector(a, RawBits) << 16));
 }
 
-TF_INLINE RawBf16 rounded(F32 a) {
+TF_INLINE RawBf16 narrowed(F32 a) {
 #if defined(__AVX512BF16__)
   // But that it takes denormals for 0: what this is compiled for has done so before.
   return (RawBf16)_mm512_cvtneps_pbh((__m512)a.v);
@@ -35,7 +35,7 @@ TF_INLINE F32 load_wide(const BFloat16* p) {
   return widened(raw);
 }
 TF_INLINE void store_rounded(BFloat16* p, F32 a) {
-  const RawBf16 raw = rounded(a);
+  const RawBf16 raw = narrowed(a);
   memcpy(p, &raw, sizeof raw);
 }
 
@@ -62,7 +62,7 @@ TF_INLINE F32 load_wide_n(const BFloat16* p, int64_t n) {
 #endif
 }
 TF_INLINE void store_rounded_n(BFloat16* p, F32 a, int64_t n) {
-  const RawBf16 raw = rounded(a);
+  const RawBf16 raw = narrowed(a);
 #if defined(TF_SIMD_AVX512)
   _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), (__m256i)raw);
 #else

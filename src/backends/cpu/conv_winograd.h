@@ -29,7 +29,7 @@ struct Winograd {
   WinogradImages x;
   int64_t top, left, out_h, out_w;  // padding, which may be negative, and the result's size
   int64_t groups, in, out;          // channels of one group
-  const float* packed;  // weights (group, panel of out channels, tap, in channel, lane of the panel)
+  const float* packed;  // weights (group, panel of out channels, tap, in channel, lane)
   const float* bias;    // of all out channels, or null
   bool relu;
   float* y;  // (count, out_h, out_w, groups * out) without gaps, or what the pooling leaves of it

@@ -14,6 +14,7 @@ namespace tf::cpu::TF_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradTaps = 3, kWinogradSide = 6;
+constexpr int kTaps = kWinogradTaps * kWinogradTaps;
 constexpr int kWinogradPoints = kWinogradSide * kWinogradSide;
 constexpr float kRootHalf = 0.70710678118654752f, kRootTwo = 1.4142135623730950f;
 
@@ -48,7 +49,8 @@ TF_INLINE void winograd_input(const F32* d, F32* v) {
 
 // u = G g.
 TF_INLINE void winograd_weight(F32 g0, F32 g1, F32 g2, F32* u) {
-  const F32 inner = fma(F32(0.5f), g2, g0) * F32(-2.f / 3), outer = fma(F32(2.f), g2, g0) * F32(1.f / 6);
+  const F32 inner = fma(F32(0.5f), g2, g0) * F32(-2.f / 3);
+  const F32 outer = fma(F32(2.f), g2, g0) * F32(1.f / 6);
   const F32 inner_odd(-2.f / 3 * kRootHalf), outer_odd(kRootTwo / 6);
   u[0] = g0;
   u[1] = fma(inner_odd, g1, inner);

@@ -9,7 +9,7 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-constexpr int64_t kLanes = F32::kWidth;
+constexpr int64_t kLanes = F32::kWidth, kWide = kPanelWidth<float>;
 // Between the matrices of two points, so that they do not fall into the same sets of the caches.
 constexpr int64_t kGap = 64 / sizeof(float);
 
@@ -63,8 +63,8 @@ static inline Patch<kWinogradSide> patch_of(const WinogradImages& x, int64_t top
 }
 
 // A register of a patch's channels to its 36 points. Two rows of points at a time, for which pixels
-// are loaded again: 36 results do not fit into the registers. Not inlined, or the loop over channels
-// would keep 72 addresses, most of them on the stack.
+// are loaded again: 36 results do not fit into the registers. Not inlined, or the loop over
+// channels would keep 72 addresses, most of them on the stack.
 template <bool kTail>
 static __attribute__((noinline)) void transform_patch(const Patch<kWinogradSide>& patch,
                                                       int64_t channel, int64_t lanes, float* v,

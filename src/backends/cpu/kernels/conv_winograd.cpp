@@ -12,25 +12,28 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-constexpr int64_t kWide = kPanelWidth<float>;
 // Out channels of one slice: what a unit of work computes for its block of tiles. The input is
 // transformed once per slice, at a fortieth of the cost of the products of 128 channels.
 constexpr int64_t kSlicePanels = 128 / kWide;
 // Transformed weights that exist at once, where a slice has not more.
 constexpr int64_t kWeightBytes = 10 << 20;
-// Transformed images and products of a block, where it has more tiles than kFewTiles.
+// Transformed images and products of a block: half of the second cache, but two register tiles of
+// tiles at least, which read each transformed weight, and four at most.
 constexpr int64_t kBlockBytes = 512 * 1024;
 constexpr int64_t kFewTiles = 2 * kMaxRows<kPanel>, kManyTiles = 4 * kMaxRows<kPanel>;
+// Fewer channels leave registers and products empty; more take too much scratch memory.
+constexpr int64_t kFewChannels = 16, kManyChannels = 1024;
+// Pixels of all results below which transforming the weights does not pay.
+constexpr int64_t kFewPixels = 64;
 
 // How the work is cut, by shape alone.
 struct Cut {
   TileGrid grid;
-  int64_t panels, slice, slices;           // panels of a group and of a slice, slices of a group
-  int64_t pitch, width;                    // elements per tile of transformed images, of products
-  int64_t blocks;
-  int64_t most;                   // tiles of a block
-  int64_t images, band, bands;    // pooled: images of a block or tile rows of it, blocks per image
-  int64_t v_step, m_step, u_step; // from point to point: images, products, weights
+  int64_t panels, slice, slices;   // panels of a group and of a slice, slices of a group
+  int64_t pitch, width;            // elements per tile of transformed images, of products
+  int64_t blocks, most;            // blocks, tiles of a block (at most)
+  int64_t images, band, bands;     // pooled: images of a block or tile rows, blocks per image
+  int64_t v_step, m_step, u_step;  // from point to point: images, products, weights
 
   int64_t slice_panels(int64_t i) const { return smaller(slice, panels - i * slice); }
 };
@@ -53,7 +56,7 @@ static Cut cut_of(const Winograd& c) {
   const int64_t fit = smaller(kManyTiles, larger(kFewTiles, kBlockBytes / tile_bytes));
   if (c.pool.height == 0) {
     p.blocks = ceil_div(c.x.count * p.grid.tiles, fit);
-    if (p.blocks > 1) p.blocks = ceil_div(p.blocks, 2) * 2;
+    if (p.blocks > 1) p.blocks = ceil_div(p.blocks, 2) * 2;  // equal shares for two threads
     p.most = ceil_div(c.x.count * p.grid.tiles, p.blocks);
     p.images = p.band = p.bands = 0;
   } else {
@@ -72,6 +75,9 @@ static Cut cut_of(const Winograd& c) {
 }
 
 // Weights --------------------------------------------------------------------------------------
+
+// Elements of a packed panel.
+static inline int64_t packed_panel(const Winograd& c) { return kTaps * c.in * kWide; }
 
 // One panel: packed (tap, in channel, lane) to (point, in channel, lane).
 static void transform_panel(const float* packed, int64_t in, float* u, int64_t step) {
@@ -163,13 +169,13 @@ static __attribute__((noinline)) bool finish_tile(const float* m, int64_t step, 
   return any(check != check);
 }
 
-// The same by the definition, in the order of the direct kernels. weights: (tap, in channel, lane of
-// a panel); patch: room for 9 * in elements.
+// The same by the definition, in the order of the direct kernels. weights: (tap, in channel, lane);
+// patch: room for 9 * in elements.
 static void define_tile(const Winograd& c, const Patch<kWinogradSide>& from, const float* weights,
                         const float* bias, float* y, int64_t row, int64_t pixel, int64_t rows,
                         int64_t columns, int64_t lanes, float* patch) {
   Tile<float> t;
-  t.k = kWinogradTaps * kWinogradTaps * c.in;
+  t.k = kTaps * c.in;
   t.reduce = 1;
   t.a_row = t.a_step = t.b_step = t.ldc = 0;
   t.a_col = 1;
@@ -193,8 +199,7 @@ static void finish_block(const Winograd& c, const Cut& p, int64_t group, int64_t
                          float* patch) {
   const int64_t first = slice * p.slice * kWide, n = smaller(p.width, c.out - first);
   const float* const bias = c.bias ? c.bias + group * c.out + first : nullptr;
-  const float* const weights =
-      c.packed + (group * p.panels + slice * p.slice) * kWinogradTaps * kWinogradTaps * c.in * kWide;
+  const float* const weights = c.packed + (group * p.panels + slice * p.slice) * packed_panel(c);
   const F32 floor(c.relu ? 0.f : -INFINITY);
   for (int64_t t = t0; t < t1; ++t, m += p.width) {
     const Corner at(p.grid, t);
@@ -206,7 +211,7 @@ static void finish_block(const Winograd& c, const Cut& p, int64_t group, int64_t
       const F32 shift = bias ? load_n(bias + j, lanes) : F32(0.f);
       if (finish_tile(m + j, p.m_step, shift, floor, y + j, to.row, to.pixel, rows, columns, lanes))
         define_tile(c, patch_of(c.x, c.top, c.left, at, group * c.in, zeros),
-                    weights + j / kWide * kWinogradTaps * kWinogradTaps * c.in * kWide + j % kWide,
+                    weights + j / kWide * packed_panel(c) + j % kWide,
                     bias ? bias + j : nullptr, y + j, to.row, to.pixel, rows, columns, lanes,
                     patch);
     }
@@ -221,15 +226,14 @@ struct Scratch {
   static int64_t elements(const Winograd& c, const Cut& p) {
     const int64_t result = c.pool.height == 0 ? 0
                                          : p.images * p.band * kWinogradOut * c.out_w * p.width;
-    return kWinogradPoints * (p.v_step + p.m_step) + p.pitch * (1 + kWinogradTaps * kWinogradTaps) +
-           result;
+    return kWinogradPoints * (p.v_step + p.m_step) + p.pitch * (1 + kTaps) + result;
   }
   Scratch(const Cut& p, void* memory) {
     v = static_cast<float*>(memory);
     m = v + kWinogradPoints * p.v_step;
     zeros = m + kWinogradPoints * p.m_step;
     patch = zeros + p.pitch;
-    result = patch + p.pitch * kWinogradTaps * kWinogradTaps;
+    result = patch + p.pitch * kTaps;
     memset(zeros, 0, size_t(p.pitch) * sizeof(float));
   }
 };
@@ -247,7 +251,8 @@ static void convolve_block(const Winograd& c, const Cut& p, int64_t block, int64
     h0 = block % p.bands * p.band;
     const int64_t rows = smaller(p.band, p.grid.rows - h0);
     t0 = n0 * p.grid.tiles + h0 * p.grid.columns;
-    t1 = t0 + (p.bands > 1 ? rows * p.grid.columns : smaller(p.images, c.x.count - n0) * p.grid.tiles);
+    const int64_t images = smaller(p.images, c.x.count - n0);
+    t1 = t0 + (p.bands > 1 ? rows * p.grid.columns : images * p.grid.tiles);
   }
   const int64_t columns = smaller(p.width, c.out - slice * p.slice * kWide);
   const int64_t panels = p.slice_panels(slice);
@@ -279,8 +284,10 @@ static void convolve_block(const Winograd& c, const Cut& p, int64_t block, int64
 bool worth_winograd(const WinogradShape& s) {
   return winograd_enabled && s.kernel_h == kWinogradTaps && s.kernel_w == kWinogradTaps &&
          s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 &&
-         s.in >= 16 && s.out >= 16 && s.out_h > 2 && s.out_w > 2 &&
-         s.count * s.out_h * s.out_w >= 64;
+         s.in >= kFewChannels && s.out >= kFewChannels && s.in <= kManyChannels &&
+         // Half a tile in both directions at least.
+         s.out_h > kWinogradOut / 2 && s.out_w > kWinogradOut / 2 &&
+         s.count * s.out_h * s.out_w >= kFewPixels;
 }
 
 tf_status winograd(const Winograd& c) {
@@ -300,9 +307,8 @@ tf_status winograd(const Winograd& c) {
         const int64_t s = s0 + i / p.slice, j = i % p.slice;
         const int64_t group = s / p.slices, panel = s % p.slices * p.slice + j;
         if (panel >= p.panels) continue;
-        transform_panel(c.packed + (group * p.panels + panel) * kWinogradTaps * kWinogradTaps *
-                                       c.in * kWide,
-                        c.in, u + (s - s0) * slice_elements + j * c.in * kWide, p.u_step);
+        transform_panel(c.packed + (group * p.panels + panel) * packed_panel(c), c.in,
+                        u + (s - s0) * slice_elements + j * c.in * kWide, p.u_step);
       }
     });
     if (status != TINYFIN_OK) break;

@@ -11,8 +11,6 @@
 namespace tf::cpu::TF_ISA {
 namespace {
 
-constexpr int64_t kWide = kPanelWidth<float>;
-constexpr int kTaps = kWinogradTaps * kWinogradTaps;
 // In and out channels of a job: its sums take 576 KiB.
 constexpr int64_t kJobChannels = 64;
 // Tiles of a block: sums are loaded and stored once per block.
