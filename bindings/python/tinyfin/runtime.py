@@ -81,7 +81,7 @@ def set_memory_cap(limit: int, device: Any = None) -> None:
 
 
 def cpu_isa() -> str:
-    """The instruction set the cpu kernels run with: "avx512", "avx2", "generic"."""
+    """Of the cpu kernels: "avx512_bf16", "avx512", "avx2", "generic"."""
     return ffi.string(lib.tf_cpu_isa()).decode()
 
 
