@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/activation.h"
 #include "backends/cpu/elementwise.h"
+#include "backends/cpu/vmath_trig.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
