@@ -8,7 +8,6 @@
 #pragma once
 
 #include "backends/cpu/vmath_double.h"
-#include "backends/cpu/vmath_trig.h"
 
 #if defined(TF_SIMD_AVX512)  // known from simd.h
 #include "backends/cpu/vmath_tables.h"

@@ -32,56 +32,60 @@ constexpr uint64_t kInversePi[] = {
 
 // The same of one finite x; cos, whose n are halves, is that of |x|.
 template <bool kHalves>
-static void far_remainder(double x, double* r, double* lo, int64_t* odd) {
+static inline void far_remainder(double x, double* r, double* lo, int64_t* odd) {
   using Wide128 = unsigned __int128;
+  constexpr uint64_t kQuarter = 0xc90fdaa22168c234, kQuarterLow = 0xc4c6628b80dc1cd1;  // π/4 in 2^-64
   int64_t bits;
   memcpy(&bits, &x, sizeof bits);
   const uint64_t m = (uint64_t(bits) & 0xfffffffffffff) | 0x10000000000000;
   // |x| / π mod 2 = m (2^e / π mod 2), e > -64: a window of 192 bits, the first of weight 1.
-  const int start = int((bits >> 52) & 0x7ff) - 1075 + 63;
+  const unsigned start = unsigned((bits >> 52) & 0x7ff) - 1075 + 63, shift = start % 64;
   const uint64_t* word = kInversePi + start / 64;
-  const int shift = start % 64;
   const auto window = [&](int i) {
-    return shift ? word[i] << shift | word[i + 1] >> (64 - shift) : word[i];
+    return word[i] << shift | word[i + 1] >> 1 >> (63 - shift);
   };
   const Wide128 p0 = Wide128(m) * window(2), p1 = Wide128(m) * window(1) + uint64_t(p0 >> 64);
-  uint64_t top = m * window(0) + uint64_t(p1 >> 64), middle = uint64_t(p1), low = uint64_t(p0);
-  if (kHalves) top -= uint64_t(1) << 62;
-  // Bit 63 of top is n's lowest before rounding; what is below, as a signed fraction, the rest.
-  int64_t n = int64_t(top >> 63);
-  top = top << 1 | middle >> 63, middle = middle << 1 | low >> 63, low <<= 1;
-  const bool negative = top >> 63;
-  if (negative) {
-    ++n;
-    low = ~low + 1, middle = ~middle + (low == 0), top = ~top + (low == 0 && middle == 0);
-  }
-  // fraction = (a + b) 2^-(64 + zeros), a and b of 53 bits each. It is never below 2^-65.
-  Wide128 f = Wide128(top) << 64 | middle;
-  int zeros = top ? __builtin_clzll(top) : 64 + __builtin_clzll(middle | 1);
-  f <<= zeros;
-  if (zeros) f |= zeros < 64 ? low >> (64 - zeros) : low << (zeros - 64);
-  const double size = ::ldexp(1.0, -zeros);
-  const double scale = negative != (!kHalves && bits < 0) ? -size : size;
-  const double a = double(uint64_t(f >> 75)) * 0x1p-53;
-  const double b = double(uint64_t(f >> 22) & 0x1fffffffffffff) * 0x1p-106;
-  const F64 hi(a * scale), pi(3.141592653589793);
-  const Sum<double> p = two_product(hi, pi);
-  const double rest = p.lo[0] + (a * 1.2246467991473532e-16 + b * 3.141592653589793) * scale;
-  *r = p.hi[0] + rest;
-  *lo = (p.hi[0] - *r) + rest;
-  *odd = (n + kHalves) << 63;
+  Wide128 p = Wide128(m * window(0)) << 64;
+  p += p1;
+  if (kHalves) p -= Wide128(1) << 126;
+  // The first bit is n's lowest before rounding, the others are a fraction: 1/2 and more round up.
+  // It is never below 2^-65: of its 127 bits enough are left.
+  const Wide128 twice = p << 1;
+  // (Signs are as good as random: no branch may depend on them.)
+  const uint64_t negative = uint64_t(twice >> 127);
+  const uint64_t n = uint64_t(p >> 127) + negative;
+  const Wide128 f = (twice ^ -Wide128(negative)) + negative;
+  const uint64_t f_top = uint64_t(f >> 64), f_low = uint64_t(f);
+  Wide128 y = Wide128(f_top) * kQuarter + (Wide128(f_top) * kQuarterLow >> 64) +
+              (Wide128(f_low) * kQuarter >> 64);  // r/4 in 2^-128
+  const uint64_t y_top = uint64_t(y >> 64);
+  const int zeros = y_top ? __builtin_clzll(y_top) : 64 + __builtin_clzll(uint64_t(y) | 1);
+  y <<= zeros;
+  const uint64_t sign = negative ^ (kHalves ? 0 : uint64_t(bits) >> 63);
+  const uint64_t power = sign << 63 | uint64_t(1023 - zeros) << 52;
+  double scale;
+  memcpy(&scale, &power, sizeof scale);
+  const double top = double(int64_t(uint64_t(y >> 75))) * 0x1p-51;
+  const double rest = double(int64_t(uint64_t(y >> 22) & 0x1fffffffffffff)) * 0x1p-104;
+  const double sum = top + rest;
+  *r = sum * scale;
+  *lo = ((top - sum) + rest) * scale;
+  *odd = int64_t((n + kHalves) << 63);
 }
 
-// Lanes of x beyond kFarDouble in `near`, NaN where x is not finite.
+// Lanes of x beyond kFarDouble in `near`, which has NaN where x is not finite.
 template <bool kHalves>
 static __attribute__((noinline)) void far_remainders(const double* x, Remainder* near) {
-  for (int i = 0; i < F64::kWidth; ++i) {
-    if (!(__builtin_fabs(x[i]) > kFarDouble) || __builtin_isinf(x[i])) continue;
-    double r, lo;
-    int64_t odd;
-    far_remainder<kHalves>(x[i], &r, &lo, &odd);
-    near->r.v[i] = r, near->lo.v[i] = lo, near->odd.v[i] = odd;
-  }
+  constexpr int w = F64::kWidth;
+  double r[w], lo[w];
+  int64_t odd[w];
+  store(r, near->r);
+  store(lo, near->lo);
+  store(odd, near->odd);
+  for (int i = 0; i < w; ++i)
+    if (__builtin_fabs(x[i]) > kFarDouble && !__builtin_isinf(x[i]))
+      far_remainder<kHalves>(x[i], r + i, lo + i, odd + i);
+  *near = {load(r), load(lo), load(odd)};
 }
 
 // The integer nearest to x / π, or to x / π - 1/2, plus 1/2; odd as above.

@@ -2,15 +2,17 @@
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/activation.h"
 #include "backends/cpu/elementwise.h"
+#include "backends/cpu/vmath_trig.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
 
-constexpr int kSide = kRegisters == 32 ? 4 : 1;  // floats that registers have room for
+// Registers of floats side by side; kMany where nothing but a table and few constants are kept.
+constexpr int kSide = kRegisters == 32 ? 4 : 1, kMany = kVectorBytes == 64 ? 6 : kSide;
 
-template <class Op>
+template <int kFloats = kSide, class Op>
 static inline tf_status on_floats(const tf_kernel_call* c, const Op& op) {
-  return c->out[0].dtype == TINYFIN_FLOAT32 ? unary<float, kSide>(c, op) : unary<double>(c, op);
+  return c->out[0].dtype == TINYFIN_FLOAT32 ? unary<float, kFloats>(c, op) : unary<double>(c, op);
 }
 template <class Op>
 static inline tf_status on_float_pairs(const tf_kernel_call* c, const Op& op) {
@@ -24,21 +26,21 @@ TF_INLINE V constant(V, double value) {
   return V(T(value));
 }
 
-#define TF_FLOAT_FUNCTION(name)                                                   \
+#define TF_FLOAT_FUNCTION(name, side)                                             \
   static tf_status name##_kernel(const tf_kernel_call* c, void*) {                \
-    return on_floats(c, [](auto a) TF_ALWAYS_INLINE { return name(a); });         \
+    return on_floats<side>(c, [](auto a) TF_ALWAYS_INLINE { return name(a); });   \
   }                                                                               \
   TF_KERNEL(name, TINYFIN_DTYPES_FLOAT, name##_kernel)
 
-TF_FLOAT_FUNCTION(exp);
-TF_FLOAT_FUNCTION(expm1);
-TF_FLOAT_FUNCTION(log);
-TF_FLOAT_FUNCTION(log1p);
-TF_FLOAT_FUNCTION(sin);
-TF_FLOAT_FUNCTION(cos);
-TF_FLOAT_FUNCTION(erf);
+TF_FLOAT_FUNCTION(exp, kMany);
+TF_FLOAT_FUNCTION(expm1, kSide);
+TF_FLOAT_FUNCTION(log, kSide);
+TF_FLOAT_FUNCTION(log1p, kSide);
+TF_FLOAT_FUNCTION(sin, kSide);
+TF_FLOAT_FUNCTION(cos, kSide);
+TF_FLOAT_FUNCTION(erf, kSide);
 
-TF_FLOAT_FUNCTION(tanh);
+TF_FLOAT_FUNCTION(tanh, kMany);
 
 static tf_status tanh_backward_kernel(const tf_kernel_call* c, void*) {
   return on_float_pairs(c, [](auto grad, auto out) TF_ALWAYS_INLINE {
@@ -47,7 +49,7 @@ static tf_status tanh_backward_kernel(const tf_kernel_call* c, void*) {
 }
 TF_KERNEL(tanh_backward, TINYFIN_DTYPES_FLOAT, tanh_backward_kernel);
 
-TF_FLOAT_FUNCTION(sigmoid);
+TF_FLOAT_FUNCTION(sigmoid, kSide);
 
 static tf_status sigmoid_backward_kernel(const tf_kernel_call* c, void*) {
   return on_float_pairs(c, [](auto grad, auto out) TF_ALWAYS_INLINE {
