@@ -31,6 +31,7 @@
 #endif
 
 #include "core/device.h"
+#include "core/pages.h"
 #include "core/parallel.h"
 
 #if defined(TF_HAVE_OPENBLAS)
@@ -100,10 +101,10 @@ void multiply_add<BFloat16>() {
 template <class T>
 using Numbers = std::unique_ptr<T[], decltype(&std::free)>;
 
+// Where tensors of this size lie.
 template <class T>
 Numbers<T> numbers(int64_t n) {
-  const size_t bytes = (size_t(n) * sizeof(T) + 63) / 64 * 64;
-  Numbers<T> p(static_cast<T*>(std::aligned_alloc(64, bytes)), &std::free);
+  Numbers<T> p(static_cast<T*>(tf::alloc_pages(size_t(n) * sizeof(T))), &std::free);
   for (int64_t i = 0; i < n; ++i) {
     const double value = double(i * 7 % 13) * 0.1 - 0.6;
     if constexpr (std::is_same_v<T, BFloat16>) {
@@ -202,10 +203,12 @@ void table(const std::vector<int>& threads, double seconds) {
   std::printf("%s, GFLOP/s, share of the multiply-add peak%s;    m     n     k\n",
               sizeof(T) == 2 ? "bfloat16" : sizeof(T) == 4 ? "float32" : "float64",
               kHasBlas<T> ? ", OpenBLAS's time by ours" : "");
-  // batch, in, out: forward (batch, out, in), input gradient, weight gradient.
+  // batch, in, out: forward (batch, out, in), input gradient, weight gradient. Rows of 1024 collide
+  // in the caches.
   const int64_t layers[][3] = {{32, 784, 128},  {64, 784, 128},    {64, 128, 64},
                                {64, 64, 10},    {128, 784, 512},   {256, 512, 512},
-                               {1024, 768, 768}, {4096, 256, 1024}, {1024, 128, 512}};
+                               {1024, 768, 768}, {4096, 256, 1024}, {1024, 128, 512},
+                               {64, 1024, 1024}, {256, 1024, 1024}};
   for (int t : threads) {
     tf::set_num_threads(t);
     set_blas_threads(t);

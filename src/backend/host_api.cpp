@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backend/registry.h"
+#include "core/pages.h"
 #include "core/parallel.h"
 
 namespace tf {
@@ -41,7 +42,7 @@ void* host_alloc(size_t bytes) {
     block = std::exchange(spare.block, nullptr);
     bytes = std::exchange(spare.bytes, 0);
   } else {
-    block = static_cast<char*>(std::aligned_alloc(64, bytes));
+    block = static_cast<char*>(alloc_pages(bytes));
     if (!block) return nullptr;
   }
   std::memcpy(block, &bytes, sizeof bytes);

@@ -177,6 +177,11 @@ void check(const Case& c) {
     entry.serial(p.g);
     expect_right(p, entry.isa, c);
     if (::testing::Test::HasFatalFailure()) return;
+    rng.seed(7);
+    Problem<T> again = problem<T>(c, rng);
+    ASSERT_EQ(entry.parallel(again.g, {}), TINYFIN_OK);
+    ASSERT_EQ(0, std::memcmp(p.c.data(), again.c.data(), p.c.size() * sizeof(T)))
+        << entry.isa << " " << text(c) << " in parallel";
   }
 }
 
@@ -234,6 +239,22 @@ TEST(Gemm, Shared) {
   check_both({.m = 301, .n = 300, .k = 40, .reduce = 2, .a = Order::kSpread, .accumulate = true});
   check_both({.m = 2050, .n = 260, .k = 33});
   check_both({.m = 290, .n = 4100, .k = 33, .b = Order::kColumns});
+}
+
+// Lines 4 KiB apart: packed or copied before they are read.
+TEST(Gemm, CollidingLines) {
+  for (Order a : kOrders)
+    for (Order b : kOrders)
+      for (const Case& c : {Case{70, 1024, 65}, Case{1024, 67, 40}, Case{66, 75, 1024},
+                            Case{300, 1024, 33}, Case{1024, 260, 34}}) {
+        Case d = c;
+        d.a = a;
+        d.b = b;
+        d.bias = true;
+        d.activation = TINYFIN_ACTIVATION_RELU;
+        check_both(d);
+        if (HasFatalFailure()) return;
+      }
 }
 
 // A small A times a transposed B: tiles are turned when they are stored.
@@ -327,6 +348,20 @@ TEST(Gemm, SameBitsForAnyThreads) {
         check_threads<float>(d);
         check_threads<double>(d);
       }
+}
+
+// Copies that are taken a part at a time, along k, rows and columns.
+TEST(Gemm, LargeCopies) {
+  for (const Case& c : {Case{64, 66, 20480}, Case{65, 4096, 600}, Case{4096, 64, 600}}) {
+    for (Order a : {Order::kRows, Order::kColumns}) {
+      Case d = c;
+      d.a = a;
+      d.bias = true;
+      d.activation = TINYFIN_ACTIVATION_SIGMOID;
+      check_threads<float>(d);
+    }
+  }
+  check_threads<double>({.m = 64, .n = 66, .k = 20480});
 }
 
 TEST(Gemm, Batch) {

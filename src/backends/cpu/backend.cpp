@@ -6,13 +6,12 @@
 #include <string>
 #include <vector>
 
-#include <sys/mman.h>
-
 #define TF_ISA generic
 #include "backends/cpu/gemm_bf16.h"
 #include "backends/cpu/isa.h"
 #include "backends/cpu/kernel_list.h"
 #include "core/env.h"
+#include "core/pages.h"
 
 namespace tf::cpu {
 
@@ -100,20 +99,9 @@ tf_status device_description(int32_t, char* out, size_t size) {
   return TINYFIN_OK;
 }
 
-// Large blocks on huge pages where the system offers them: a first touch then costs a tenth.
-constexpr size_t kHuge = size_t{2} << 20;
-
 tf_status alloc(int32_t, size_t bytes, void** out) {
-  const bool large = bytes >= 2 * kHuge;
-  const size_t alignment = large ? kHuge : 64;
-  *out = bytes > SIZE_MAX - alignment
-             ? nullptr
-             : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (!*out) return TINYFIN_ERROR_MEMORY;
-#ifdef MADV_HUGEPAGE
-  if (large) madvise(*out, bytes, MADV_HUGEPAGE);
-#endif
-  return TINYFIN_OK;
+  *out = alloc_pages(bytes);
+  return *out ? TINYFIN_OK : TINYFIN_ERROR_MEMORY;
 }
 
 void release(int32_t, void* memory, size_t) { std::free(memory); }

@@ -6,6 +6,7 @@
 #include "backends/cpu/gemm_pack.h"
 #include "backends/cpu/gemm_panel.h"
 #include "backends/cpu/gemm_shared.h"
+#include "backends/cpu/gemm_straight.h"
 #include "backends/cpu/gemm_turned.h"
 
 namespace tf::cpu::TF_ISA {
@@ -92,6 +93,11 @@ void gemm_serial(const Gemm<T>& g) {
 // Below this many multiply-adds a parallel region costs more than it saves.
 constexpr double kSmall = 200e3;
 
+template <class T>
+double work_of(const Gemm<T>& g) {
+  return double(g.m) * double(g.n) * double(g.k) * double(g.reduce) + 16;
+}
+
 struct Grid {
   int64_t rows, columns;  // pieces
 };
@@ -102,7 +108,7 @@ struct Grid {
 template <class T>
 Grid make_grid(const Gemm<T>& g) {
   const int64_t panels = ceil_div(g.n, kPanelWidth<T>);
-  const double work = double(g.m) * double(g.n) * double(g.k) * double(g.reduce);
+  const double work = work_of(g);
   Grid grid{g.m <= 320 ? 1 : ceil_div(g.m, 256), ceil_div(panels, 8)};
   const auto wants_more = [&] {
     const int64_t pieces = grid.rows * grid.columns;
@@ -114,18 +120,29 @@ Grid make_grid(const Gemm<T>& g) {
   return grid;
 }
 
+// Rows (down) or columns [begin, end) of C.
 template <class T>
-Gemm<T> piece_of(Gemm<T> g, const Grid& grid, int64_t piece) {
+Gemm<T> part_of(Gemm<T> g, bool down, int64_t begin, int64_t end) {
+  if (down) {
+    g.m = end - begin;
+    g.a += begin * g.a_row;
+    g.c += begin * g.ldc;
+    return g;
+  }
+  g.n = end - begin;
+  g.b += begin * g.b_col;
+  g.c += begin;
+  if (g.bias) g.bias += begin * g.bias_step;
+  return g;
+}
+
+template <class T>
+Gemm<T> piece_of(const Gemm<T>& g, const Grid& grid, int64_t piece) {
   const int64_t i = piece / grid.columns, j = piece % grid.columns;
   const int64_t width = kPanelWidth<T>, panels = ceil_div(g.n, width);
-  const int64_t row = cut(g.m, grid.rows, i), column = cut(panels, grid.columns, j) * width;
-  g.m = cut(g.m, grid.rows, i + 1) - row;
-  g.n = smaller(cut(panels, grid.columns, j + 1) * width, g.n) - column;
-  g.a += row * g.a_row;
-  g.b += column * g.b_col;
-  g.c += row * g.ldc + column;
-  if (g.bias) g.bias += column * g.bias_step;
-  return g;
+  const Gemm<T> rows = part_of(g, true, cut(g.m, grid.rows, i), cut(g.m, grid.rows, i + 1));
+  return part_of(rows, false, cut(panels, grid.columns, j) * width,
+                 smaller(cut(panels, grid.columns, j + 1) * width, g.n));
 }
 
 template <class T>
@@ -152,12 +169,68 @@ void run(const Gemm<T>& whole) {
 }
 
 template <class T>
+struct Halves {
+  Gemm<T> first, rest;
+};
+
+// Along k if that is long, else along the longer side of C.
+template <class T>
+Halves<T> halves(const Gemm<T>& g) {
+  constexpr int64_t kLong = 4096;
+  if (g.k <= kLong) {
+    const bool down = g.m > g.n;
+    const int64_t size = down ? g.m : g.n, unit = down ? kMaxRows<kPanel> : kPanelWidth<T>;
+    const int64_t half = ceil_div(ceil_div(size, unit), 2) * unit;
+    return {part_of(g, down, 0, half), part_of(g, down, half, size)};
+  }
+  const int64_t half = ceil_div(g.k, 2 * kLong) * kLong;
+  Halves<T> two{g, g};
+  two.first.k = half;
+  two.first.bias = nullptr;
+  two.first.activation = TINYFIN_ACTIVATION_NONE;
+  two.rest.k -= half;
+  two.rest.a += half * g.a_col;
+  two.rest.b += half * g.b_row;
+  two.rest.accumulate = true;
+  return two;
+}
+
+// By pieces, each of which packs what it needs.
+template <class T>
+tf_status run_pieces(const Gemm<T>& g) {
+  const double work = work_of(g);
+  tf_status status;
+  if (worth_turning(g) && gemm_turned(g, work > 2 * kSmall, kSmall, &status)) return status;
+  const Grid grid = make_grid(g);
+  const int64_t pieces = grid.rows * grid.columns;
+  if (pieces == 1) {
+    gemm_serial(g);
+    return TINYFIN_OK;
+  }
+  return parallel_for(pieces, [&](int64_t i) { gemm_serial(piece_of(g, grid, i)); });
+}
+
+// The same with copies of operands whose lines collide, of so much of them at a time that the
+// copies stay in a cache.
+template <class T>
+tf_status run_straight(const Gemm<T>& g) {
+  Straight<T> copies(g, !worth_turning(g), true);  // turning reads A but once
+  if (copies.needed() && !copies.fits()) {
+    const auto [first, rest] = halves(g);
+    const tf_status status = run_straight(first);
+    return status != TINYFIN_OK ? status : run_straight(rest);
+  }
+  Gemm<T> straight = g;
+  if (copies.needed()) copies.copy(straight);
+  return run_pieces(straight);
+}
+
+template <class T>
 tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
   int64_t count = 1;
   for (int d = 0; d < batch.ndim; ++d) count *= batch.shape[d];
   if (count <= 0 || whole.m <= 0 || whole.n <= 0) return TINYFIN_OK;
-  const double work =
-      double(whole.m) * double(whole.n) * double(whole.k) * double(whole.reduce) + 16;
+  const double work = work_of(whole);
   if (count == 1) {
     const Gemm<T> g = with_column_as_row(whole);
     if (few_rows(g)) {
@@ -167,15 +240,8 @@ tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
       });
     }
     tf_status status;
-    if (worth_turning(g) && gemm_turned(g, work > 2 * kSmall, kSmall, &status)) return status;
     if (worth_sharing(g) && gemm_shared(g, &status)) return status;
-    const Grid grid = make_grid(g);
-    const int64_t pieces = grid.rows * grid.columns;
-    if (pieces == 1) {
-      gemm_serial(g);
-      return TINYFIN_OK;
-    }
-    return parallel_for(pieces, [&](int64_t i) { gemm_serial(piece_of(g, grid, i)); });
+    return run_straight(g);
   }
   const Grid grid = few_rows(with_column_as_row(whole)) ? Grid{1, 1} : make_grid(whole);
   const int64_t pieces = whole.n == 1 ? 1 : grid.rows * grid.columns;
