@@ -14,4 +14,14 @@ from .module import Module, Parameter
 from .recurrent import *  # noqa: F403
 from .recurrent import __all__ as _recurrent
 
-__all__ = [*_attention, *_composed, *_layers, *_losses, *_recurrent, "Module", "Parameter", "functional", "init"]
+__all__ = [
+    *_attention,
+    *_composed,
+    *_layers,
+    *_losses,
+    *_recurrent,
+    "Module",
+    "Parameter",
+    "functional",
+    "init",
+]
