@@ -19,7 +19,7 @@ BOUND = 6e-6
 # images, channels in, height, width, channels out, groups, padding (top, left, bottom, right)
 SHAPES = [
     (2, 16, 14, 14, 32, 1, (1, 1, 1, 1)),
-    (1, 16, 8, 8, 16, 1, (1, 1, 1, 1)),
+    (4, 16, 8, 8, 16, 1, (1, 1, 1, 1)),
     (3, 17, 9, 11, 19, 1, (1, 1, 1, 1)),  # partial tiles and registers
     (2, 40, 7, 13, 70, 1, (0, 0, 0, 0)),
     (5, 32, 6, 5, 33, 1, (2, 2, 2, 2)),
@@ -146,7 +146,7 @@ def test_values_that_are_not_finite_stay_where_the_definition_has_them(value, of
 
 
 def test_denormals():
-    shape = (1, 16, 8, 8, 16, 1, (1, 1, 1, 1))
+    shape = (4, 16, 8, 8, 16, 1, (1, 1, 1, 1))
     values = arrays(shape)
     values = (values[0] * 1e-40, *values[1:])
     found, exact = (results(shape, values, d)[0] for d in ("float32", "float64"))
