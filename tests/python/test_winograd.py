@@ -116,6 +116,21 @@ def test_pooled_has_the_bits_of_the_three_ops(shape, pool):
         assert np.array_equal(found.numpy(), expected)
 
 
+def test_gradient_of_pooled():
+    """As by three ops, to the bit."""
+    values = [np.asarray(v, "float32") for v in arrays(SHAPES[0])]
+    found = []
+    for fused in (True, False):
+        x, weight, bias = (tf.Tensor.from_numpy(v, requires_grad=True) for v in values[:3])
+        if fused:
+            y = _ops._conv2d_max_pool(x, weight, bias, 1, 1, 1, 1, "relu", 2)
+        else:
+            y = _ops.max_pool2d(_ops.conv2d(x, weight, bias, 1, 1).relu(), 2)
+        (y * y).sum().backward()
+        found.append([t.grad.numpy() for t in (x, weight, bias)])
+    assert all(np.array_equal(a, b) for a, b in zip(*found))
+
+
 def test_broadcast_gradient():
     shape = SHAPES[0]
     x, weight, bias, _ = arrays(shape)
