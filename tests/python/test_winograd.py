@@ -19,7 +19,7 @@ BOUND = 6e-6
 # images, channels in, height, width, channels out, groups, padding (top, left, bottom, right)
 SHAPES = [
     (2, 16, 14, 14, 32, 1, (1, 1, 1, 1)),
-    (1, 16, 8, 8, 16, 1, (1, 1, 1, 1)),
+    (4, 16, 8, 8, 16, 1, (1, 1, 1, 1)),
     (3, 17, 9, 11, 19, 1, (1, 1, 1, 1)),  # partial tiles and registers
     (2, 40, 7, 13, 70, 1, (0, 0, 0, 0)),
     (5, 32, 6, 5, 33, 1, (2, 2, 2, 2)),
@@ -116,6 +116,21 @@ def test_pooled_has_the_bits_of_the_three_ops(shape, pool):
         assert np.array_equal(found.numpy(), expected)
 
 
+def test_gradient_of_pooled():
+    """As by three ops, to the bit."""
+    values = [np.asarray(v, "float32") for v in arrays(SHAPES[0])]
+    found = []
+    for fused in (True, False):
+        x, weight, bias = (tf.Tensor.from_numpy(v, requires_grad=True) for v in values[:3])
+        if fused:
+            y = _ops._conv2d_max_pool(x, weight, bias, 1, 1, 1, 1, "relu", 2)
+        else:
+            y = _ops.max_pool2d(_ops.conv2d(x, weight, bias, 1, 1).relu(), 2)
+        (y * y).sum().backward()
+        found.append([t.grad.numpy() for t in (x, weight, bias)])
+    assert all(np.array_equal(a, b) for a, b in zip(*found))
+
+
 def test_broadcast_gradient():
     shape = SHAPES[0]
     x, weight, bias, _ = arrays(shape)
@@ -146,7 +161,7 @@ def test_values_that_are_not_finite_stay_where_the_definition_has_them(value, of
 
 
 def test_denormals():
-    shape = (1, 16, 8, 8, 16, 1, (1, 1, 1, 1))
+    shape = (4, 16, 8, 8, 16, 1, (1, 1, 1, 1))
     values = arrays(shape)
     values = (values[0] * 1e-40, *values[1:])
     found, exact = (results(shape, values, d)[0] for d in ("float32", "float64"))

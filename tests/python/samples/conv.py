@@ -83,8 +83,8 @@ def samples(rng):
     add("one_pixel", (3, 4, 3, 3), 5, 3)
     add("no_images", (0, 2, 4, 4), 3, 3)
     add("wide", (1, 20, 4, 3), 37, 3, padding=1)
-    add("winograd", (2, 16, 6, 9), 18, 3, padding=1)
-    add("winograd_groups", (2, 34, 9, 5), 32, 3, groups=2, padding=(0, 2), activation="relu")
+    add("winograd", (4, 16, 7, 9), 18, 3, padding=1)
+    add("winograd_groups", (5, 34, 9, 5), 32, 3, groups=2, padding=(0, 2))
     add("blocks_of_channels", (3, 31, 3, 5), 5, (3, 2), stride=(2, 1), padding=1)
     add("patch_rows", (2, 5, 4, 3), 97, (2, 3), padding=(0, 1))
     add("stride_over_kernel", (2, 9, 7, 8), 4, (1, 2), stride=3)
@@ -108,7 +108,6 @@ def samples(rng):
     for name, x, out, kernel, more in (
         ("relu", (2, 3, 6, 7), 5, 3, {"activation": "relu"}),
         ("plain", (1, 20, 9, 8), 18, 3, {"stride": (2, 1), "pool_size": (2, 3)}),
-        ("winograd", (2, 17, 7, 10), 16, 3, {"activation": "relu", "pool_size": (2, 3)}),
         ("groups", (2, 4, 5, 6), 6, 1, {"groups": 2, "padding": 0}),
         ("depthwise", (1, 4, 5, 6), 4, 3, {"groups": 4, "activation": "relu"}),
         ("dilated", (1, 2, 8, 8), 3, 3, {"dilation": (1, 2), "padding": (1, 0)}),

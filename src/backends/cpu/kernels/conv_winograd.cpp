@@ -23,8 +23,10 @@ constexpr int64_t kBlockBytes = 512 * 1024;
 constexpr int64_t kFewTiles = 2 * kMaxRows<kPanel>, kManyTiles = 4 * kMaxRows<kPanel>;
 // Fewer channels leave registers and products empty; more take too much scratch memory.
 constexpr int64_t kFewChannels = 16, kManyChannels = 1024;
-// Pixels of all results below which transforming the weights does not pay.
-constexpr int64_t kFewPixels = 64;
+// Multiply-adds per tap below which the direct kernels win.
+constexpr int64_t kSmall = 64 * 1024;
+// Transformed weights of more bytes than this are moved for eight tiles or more.
+constexpr int64_t kLargeWeights = 4 << 20, kTilesForLarge = 8;
 
 // How the work is cut, by shape alone.
 struct Cut {
@@ -282,12 +284,15 @@ static void convolve_block(const Winograd& c, const Cut& p, int64_t block, int64
 }  // namespace
 
 bool worth_winograd(const WinogradShape& s) {
+  const int64_t tiles = s.count * grid_of(s.out_h, s.out_w).tiles;
+  const int64_t weights = s.in * s.out * kWinogradPoints * int64_t(sizeof(float));
   return winograd_enabled && s.kernel_h == kWinogradTaps && s.kernel_w == kWinogradTaps &&
          s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 &&
          s.in >= kFewChannels && s.out >= kFewChannels && s.in <= kManyChannels &&
          // Half a tile in both directions at least.
          s.out_h > kWinogradOut / 2 && s.out_w > kWinogradOut / 2 &&
-         s.count * s.out_h * s.out_w >= kFewPixels;
+         s.count * s.out_h * s.out_w * s.in * s.out >= kSmall &&
+         (weights <= kLargeWeights || tiles >= kTilesForLarge);
 }
 
 tf_status winograd(const Winograd& c) {
