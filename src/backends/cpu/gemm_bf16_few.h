@@ -91,6 +91,7 @@ void gemm_by_dots(const Bf16Product& g, int64_t begin, int64_t end) {
 bool worth_turning(const Bf16Product& g) {
   return kPerUnit == 2 && g.b_row == 1 && g.b_col != 1 && g.reduce == 1 && !g.accumulate &&
          g.k > 0 && g.k % 2 == 0 && g.n >= kMaxRows<kPanel> &&
+         (g.m <= 48 || !rows_collide(g.b_col)) &&
          double(g.m) * double(g.n + g.k) < double(g.n) * double(g.k) && g.m * g.k <= (1 << 18);
 }
 

@@ -135,6 +135,10 @@ inline void pack_units(float* to, int64_t ld, const BFloat16* from, int64_t step
   }
 }
 
+// Rows of an operand read in place that meet in one set of the nearest cache: a tile has more than
+// the set has places.
+inline bool rows_collide(int64_t stride) { return stride * int64_t(sizeof(BFloat16)) % 4096 == 0; }
+
 // A tile of C: float32, whole registers wide.
 struct UnitTile {
   int64_t units;

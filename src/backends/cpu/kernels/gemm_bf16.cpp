@@ -143,10 +143,9 @@ struct Block {
   }
 };
 
-// Whether A is read where it lies: in pairs, as long as its rows are read often enough by few
-// panels only, and are not so far apart that they meet in the cache.
+// Whether A is read where it lies: by few panels, or a copy pays.
 bool reads_a_in_place(const Product& g) {
-  return kPerUnit == 2 && g.a_col == 1 && g.k % 2 == 0 && g.n <= kPiecePanels * kUnitPanel;
+  return kPerUnit == 2 && g.a_col == 1 && g.k % 2 == 0 && g.n <= (rows_collide(g.a_row) ? 64 : 1024);
 }
 
 tf_status multiply_blocks(const Product& g, bool parallel) {
