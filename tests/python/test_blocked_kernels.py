@@ -248,7 +248,7 @@ def test_variance_by_definition(shape, dim):
     slope = 2 / n * (x - x.mean(axis=dim, keepdims=True))
     for dtype, rtol in (("float64", 1e-11), ("float32", 2e-5)):
 
-        def run():
+        def run(dtype=dtype):
             t = tensor(x.astype(dtype))
             t.requires_grad = True
             y = _ops.var(t, dim, correction=0)
@@ -264,7 +264,7 @@ def test_variance_by_definition(shape, dim):
 def test_norms_by_definition(shape, dim):
     x = np.random.default_rng(7).normal(size=shape)
     for p, expected in ((2.0, np.sqrt((x * x).sum(axis=dim))), (1.0, np.abs(x).sum(axis=dim))):
-        found = same_for_all_threads(lambda: [_ops.norm(tensor(x), p, dim)])
+        found = same_for_all_threads(lambda p=p: [_ops.norm(tensor(x), p, dim)])
         np.testing.assert_allclose(found[0], expected, rtol=1e-11)
         single = _ops.norm(tensor(x.astype("float32")), p, dim).to_numpy()
         np.testing.assert_allclose(single, expected, rtol=1e-5)
