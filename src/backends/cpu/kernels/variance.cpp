@@ -1,5 +1,5 @@
-// Variance and mean over a mask of dimensions: the moments of channels.h, of which the elements that
-// stay are the channels and those that go the pixels.
+// Variance and mean over a mask of dimensions: the moments of channels.h, of which the dimensions
+// that stay are the channels and those that go the pixels.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/channels.h"
 #include "backends/cpu/reduce.h"
@@ -14,8 +14,9 @@ static Images images_of(const Reduction& r, const tf_view& x) {
   im.channels = r.outputs;
   im.stride_c[0] = r.kept ? r.kept_in[0] : 0;
   // From the innermost on; those that are missing have one element.
-  const auto shape = [&](int k) { return k < r.reduced ? r.shape[r.reduced - 1 - k] : int64_t(1); };
-  const auto stride = [&](int k) { return k < r.reduced ? r.stride[r.reduced - 1 - k] : int64_t(0); };
+  const int last = r.reduced - 1;
+  const auto shape = [&](int k) { return k <= last ? r.shape[last - k] : int64_t(1); };
+  const auto stride = [&](int k) { return k <= last ? r.stride[last - k] : int64_t(0); };
   im.columns = shape(0);
   im.height = shape(1);
   im.rows = shape(2) * shape(1);
