@@ -1,5 +1,5 @@
-// Normalisation of channels: over the batch, and over groups of them in each image. Fused both ways;
-// gradients of gradients go through the decomposition into smaller ops.
+// Normalisation of channels: over the batch, and over groups of them in each image. Fused both
+// ways; gradients of gradients go through the decomposition into smaller ops.
 // SPDX-License-Identifier: MIT
 #include "ops/norm.h"
 #include "ops/ops.h"

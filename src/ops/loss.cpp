@@ -268,7 +268,8 @@ Tensor pointwise(const Tensor& pred, const Tensor& target, const Tensor& weight,
   if (w.defined()) w = whole(w);
   const Meta meta = meta_of_shape(reduction == TINYFIN_REDUCTION_NONE ? shape : Dims(), x.dtype(),
                                   x.device());
-  return run(pointwise_loss_p, {&x, &t, &w}, Attrs(int64_t(kind), reduction, delta, w.defined()), meta);
+  return run(pointwise_loss_p, {&x, &t, &w}, Attrs(int64_t(kind), reduction, delta, w.defined()),
+             meta);
 }
 
 }  // namespace

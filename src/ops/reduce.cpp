@@ -106,6 +106,34 @@ void prod_formula(const Call& call, Tensor* out) {
 const Primitive prod_p{{.name = "prod", .signature = "x; int mask, bool keepdim",
                         .decompose = prod_formula}};
 
+// var's divisor: the number of elements less the correction, not below 0.
+double var_divisor(const Dims& shape, uint32_t mask, double correction) {
+  return std::max(double(reduced_count(shape, mask)) - correction, 0.0);
+}
+void variance_vjp(Vjp& v) {
+  const Tensor factor = weak_scalar(2 / var_divisor(v.in_shape(0), uint32_t(v.i(0)), v.f(2)));
+  v.set(0, mul(sub(v.in(0), spread(v, v.out(1))), spread(v, mul(v.grad(), factor))));
+}
+void variance_formula(const Call& call, Tensor* out) {
+  const Tensor& x = call.in[0];
+  const uint32_t mask = uint32_t(call.attrs.i(0));
+  const bool keepdim = call.attrs.i(1) != 0;
+  int64_t dims[kMaxDims];
+  size_t n = 0;
+  for (int d = 0; d < x.ndim(); ++d)
+    if ((mask >> d) & 1) dims[n++] = d;
+  const OptIntList list = n ? OptIntList(IntList(dims, n)) : std::nullopt;
+  const Tensor centre = mean(x, list, true);
+  const double divisor = var_divisor(x.shape(), mask, call.attrs.f(2));
+  out[0] = div(sum(square(sub(x, centre)), list, keepdim), weak_scalar(divisor));
+  out[1] = reshape(centre, as_list(reduced_shape(x.shape(), mask, keepdim)));
+}
+// Out: variance and mean.
+const Primitive variance_p{{.name = "variance",
+                            .signature = "x; int mask, bool keepdim, float correction",
+                            .vjp = variance_vjp, .save_in = bits({0}), .save_out = bits({1}),
+                            .flags = kFusedVjp, .n_out = 2, .decompose = variance_formula}};
+
 // Elements equal to the extremum share its gradient.
 void extremum_vjp(Vjp& v) {
   const Tensor hit = cast_to(eq(v.in(0), spread(v, v.out())), v.grad().dtype());
@@ -324,9 +352,12 @@ Tensor all(const Tensor& x, OptIntList dim, bool keepdim) {
 //@   mean, divided by the number of elements less `correction`. Integers and bool count as float32.
 Tensor var(const Tensor& x, OptIntList dim, double correction, bool keepdim) {
   const Tensor value = as_float(x);
-  const double n = double(reduced_count(value.shape(), mask_of(value, dim)));
-  const Tensor distance = sub(value, mean(value, dim, true));
-  return div(sum(square(distance), dim, keepdim), weak_scalar(std::max(n - correction, 0.0)));
+  const uint32_t mask = mask_of(value, dim);
+  const Meta meta = meta_reduced(value, mask, keepdim, value.dtype());
+  const Meta metas[] = {meta, meta};
+  Tensor out[2];
+  run_multi(variance_p, {&value}, Attrs(mask, keepdim, correction), metas, out);
+  return out[0];
 }
 
 //@op std(Tensor x, int[]? dim=None, float correction=1, bool keepdim=False) -> Tensor

@@ -238,11 +238,33 @@ def test_pointwise_losses_broadcast_and_promote():
 
 
 @pytest.mark.parametrize("shape, dim", [((4099, 1030), 0), ((70, 300, 33), 1), ((33, 70000), 1),
+                                        ((300, 700), None), ((20, 30, 40), (0, 2)), ((9, 1), 1),
+                                        ((6, 5, 7, 8), (0, 2, 3))])  # fmt: skip
+def test_variance_by_definition(shape, dim):
+    x = np.random.default_rng(8).normal(size=shape)
+    x[..., 0] += 100  # far from the others
+    expected = x.var(axis=dim)
+    n = x.size // max(expected.size, 1)
+    slope = 2 / n * (x - x.mean(axis=dim, keepdims=True))
+    for dtype, rtol in (("float64", 1e-11), ("float32", 2e-5)):
+
+        def run(dtype=dtype):
+            t = tensor(x.astype(dtype))
+            t.requires_grad = True
+            y = _ops.var(t, dim, correction=0)
+            y.sum().backward()
+            return y.detach(), t.grad
+
+        for found, wanted in zip(same_for_all_threads(run), (expected, slope)):
+            np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("shape, dim", [((4099, 1030), 0), ((70, 300, 33), 1), ((33, 70000), 1),
                                         ((300, 700), None)])  # fmt: skip
 def test_norms_by_definition(shape, dim):
     x = np.random.default_rng(7).normal(size=shape)
     for p, expected in ((2.0, np.sqrt((x * x).sum(axis=dim))), (1.0, np.abs(x).sum(axis=dim))):
-        found = same_for_all_threads(lambda: [_ops.norm(tensor(x), p, dim)])
+        found = same_for_all_threads(lambda p=p: [_ops.norm(tensor(x), p, dim)])
         np.testing.assert_allclose(found[0], expected, rtol=1e-11)
         single = _ops.norm(tensor(x.astype("float32")), p, dim).to_numpy()
         np.testing.assert_allclose(single, expected, rtol=1e-5)

@@ -149,8 +149,8 @@ TF_INLINE void join_moments(V& mean, V& square, T count, V mean2, V square2, T n
   square = square + square2 + distance * distance * V(count * (n / total));
 }
 
-// A mean of n elements that rounding has put a little off, and the sum of squared distances from it,
-// are set right by the sum of those distances.
+// A mean of n elements that rounding has put a little off, and the sum of squared distances from
+// it, are set right by the sum of those distances.
 template <class V, class T>
 TF_INLINE void settle_moments(V& mean, V& square, V rest, T n) {
   const V off = rest / V(n);
@@ -169,7 +169,8 @@ static tf_status piece_moments(const Images& im, const Cut& cut, T* to) {
       T mean = 0, square = 0, count = 0, buffer[kChunk];
       for_chunks(im, cut.begin(piece), cut.end(piece), [&](int64_t pixel, int64_t n) {
         const T* x = in_order(im.at<const T>(0, pixel, c), im.stride_w[0], buffer, n);
-        const auto row = [&](int64_t i, int64_t m) TF_ALWAYS_INLINE { return load_lanes(x + i, m); };
+        const auto row = [&](int64_t i, int64_t m)
+                             TF_ALWAYS_INLINE { return load_lanes(x + i, m); };
         T here = row_sum<T>(n, row) / T(n);
         const V centre(here);
         T spread = row_sum<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
@@ -238,7 +239,8 @@ static void join_pieces(const Cut& cut, int64_t channels, T* moments) {
   }
 }
 
-// Numbers per part and channel, absent ones being 0: number k of part p and channel c at of[k][p * channels + c].
+// Numbers per part and channel, absent ones being 0: number k of part p and channel c is
+// of[k][p * channels + c].
 constexpr int kParams = 5;
 template <class T>
 struct Params {

@@ -1,5 +1,5 @@
-// Operations along a dimension whose neighbours in memory are other lines: by columns, so that memory
-// is read in order.
+// Operations along a dimension whose neighbours in memory are other lines: by columns, so that
+// memory is read in order.
 // SPDX-License-Identifier: MIT
 #pragma once
 

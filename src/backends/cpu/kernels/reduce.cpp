@@ -147,7 +147,8 @@ static inline void join_rows(const Reduction& r, const T* x, int64_t begin, int6
     const auto add_rows = [&]<int kRows>(Index<kRows>) TF_ALWAYS_INLINE {
       const auto add = [&](int64_t j, const auto& get) TF_ALWAYS_INLINE {
         Vec<T> sums = load(to + j);
-        unroll<kRows>([&](auto i) TF_ALWAYS_INLINE { sums = take<Op>(sums, get(p + i * step + j)); });
+        unroll<kRows>([&](auto i)
+                          TF_ALWAYS_INLINE { sums = take<Op>(sums, get(p + i * step + j)); });
         store(to + j, sums);
       };
       int64_t j = 0;

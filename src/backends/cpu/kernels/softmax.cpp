@@ -132,8 +132,8 @@ static tf_status column_exponentials(const Columns<N>& cols, const Bands& bands,
   });
 }
 
-// out = f(x, shift, number), number being finished(total) of its column: NaN where that is infinite,
-// as in a row.
+// out = f(x, shift, number), number being finished(total) of its column: NaN where that is
+// infinite, as in a row.
 template <class T, class Finished, class F>
 static tf_status softmax_columns(const Columns<2>& cols, T* const (&base)[2],
                                  const Finished& finished, const F& f) {

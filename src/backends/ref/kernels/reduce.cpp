@@ -49,6 +49,17 @@ const Define sum_sizes("sum_sizes", [](const Call& c) {
   sum_of(c, [](double x) { return std::fabs(x); });
 }, TINYFIN_DTYPES_FLOAT);
 
+const Define variance("variance", [](const Call& c) {
+  reduce(c, [&](const Array& x, const Positions& at, const Array& out, const Index& o) {
+    const double n = double(at.size());
+    double mean = 0, square = 0;
+    for (const Index& i : at) mean += x.get(i) / n;
+    for (const Index& i : at) square += (x.get(i) - mean) * (x.get(i) - mean);
+    out.set(o, square / std::fmax(n - c.f(2), 0));
+    c.out[1].set(o, at.empty() ? std::numeric_limits<double>::quiet_NaN() : mean);
+  });
+}, TINYFIN_DTYPES_FLOAT);
+
 const Define prod("prod", [](const Call& c) {
   reduce(c, [](const Array& x, const Positions& at, const Array& out, const Index& o) {
     double product = 1;
