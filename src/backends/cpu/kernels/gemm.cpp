@@ -215,13 +215,14 @@ tf_status run_pieces(const Gemm<T>& g) {
 template <class T>
 tf_status run_straight(const Gemm<T>& g) {
   Straight<T> copies(g, !worth_turning(g), true);  // turning reads A but once
-  if (copies.needed() && !copies.fits()) {
+  if (!copies.needed()) return run_pieces(g);
+  if (!copies.fits()) {
     const auto [first, rest] = halves(g);
     const tf_status status = run_straight(first);
     return status != TINYFIN_OK ? status : run_straight(rest);
   }
   Gemm<T> straight = g;
-  if (copies.needed()) copies.copy(straight);
+  copies.copy(straight);
   return run_pieces(straight);
 }
 
@@ -232,6 +233,10 @@ tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
   if (count <= 0 || whole.m <= 0 || whole.n <= 0) return TINYFIN_OK;
   const double work = work_of(whole);
   if (count == 1) {
+    if (work <= kSmall) {
+      run(whole);
+      return TINYFIN_OK;
+    }
     const Gemm<T> g = with_column_as_row(whole);
     if (few_rows(g)) {
       const int64_t columns = int64_t(kSmall / work * double(g.n)) + 1;
