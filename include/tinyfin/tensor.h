@@ -36,7 +36,8 @@ TINYFIN_API tf_status tf_tensor_from_data(const void *data, size_t bytes, const 
 /* A tensor over memory of the caller on the cpu, without a copy. strides count
  * elements; NULL means row-major. `destroy(user)` runs exactly once: when the
  * last view of the memory goes, or before this function fails. destroy may be
- * NULL; it may run on any thread. @since 0.1 */
+ * NULL; it may run on any thread. Where strides make elements share an address
+ * the tensor is read-only, as with writable 0. @since 0.1 */
 TINYFIN_API tf_status tf_tensor_borrow_data(void *data, size_t bytes, const int64_t *shape,
                                             int64_t n_shape, const int64_t *strides,
                                             tf_dtype dtype, int32_t writable, void *user,
@@ -112,7 +113,8 @@ TINYFIN_API tf_status tf_tensor_to_dlpack_legacy(const tf_tensor *tensor,
                                                  struct DLManagedTensor **out);
 
 /* A tensor over another library's memory, which is given back with the last view
- * of it. A failure leaves the struct with the caller. @since 0.1 */
+ * of it. A failure leaves the struct with the caller. Where elements share an
+ * address the tensor is read-only. @since 0.1 */
 TINYFIN_API tf_status tf_tensor_from_dlpack(struct DLManagedTensorVersioned *managed,
                                             tf_tensor **out);
 /* @since 0.1 */

@@ -56,9 +56,18 @@ Tensor run_view(const Primitive& prim, const Tensor& x, const Attrs& attrs, cons
 
 namespace {
 
+// Whether a write to one may change the other. Two storages have memory in common where a caller
+// has lent it twice.
+bool shares_memory(const Tensor& a, const Tensor& b) {
+  const Storage &s = a.storage(), &t = b.storage();
+  if (&s == &t) return true;
+  const char *p = static_cast<const char*>(s.data()), *q = static_cast<const char*>(t.data());
+  return p < q + t.bytes() && q < p + s.bytes() && &s.device() == &t.device();
+}
+
 bool same_view(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.strides() == b.strides() &&
-         a.get()->offset == b.get()->offset;
+  return a.data() == b.data() && a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         a.strides() == b.strides();
 }
 
 // The in-place call that becomes part of a graph, or reads elements of self that it overwrites.
@@ -76,7 +85,7 @@ void overwrite_recorded(const char* op, const Primitive& prim, Tensor& self, Inp
   bool keep_values = false;  // the gradient reads what is about to be overwritten
   for (int i = 0; i < in.n; ++i)
     keep_values |= (i >= 32 ? saved == kAllInputs : (saved >> i) & 1) && in[i].defined() &&
-                   &in[i].storage() == &self.storage();
+                   shares_memory(in[i], self);
   // The tensor as it was, with its history: what the recorded call has as input.
   Tensor before;
   if (keep_values) {
@@ -92,7 +101,7 @@ void overwrite_recorded(const char* op, const Primitive& prim, Tensor& self, Inp
   for (int i = 0; i < in.n; ++i) {
     const Tensor& x = in[i];
     list[i] = &x;
-    if (!x.defined() || &x.storage() != &self.storage()) continue;
+    if (!x.defined() || !shares_memory(x, self)) continue;
     if (same_view(x, self)) {
       list[i] = &before;
     } else {  // overlaps what is about to be written
@@ -125,7 +134,7 @@ void run_inplace(const char* op, const Primitive& prim, Tensor& self, Inputs in,
   const bool recorded = grad_enabled() && (self.requires_grad() || wants_grad(prim, in));
   bool overlap = false;  // of an input with other elements of self than those in its place
   for (int i = 0; i < in.n; ++i)
-    overlap |= in[i].defined() && &in[i].storage() == &self.storage() && !same_view(in[i], self);
+    overlap |= in[i].defined() && shares_memory(in[i], self) && !same_view(in[i], self);
   if (recorded || overlap) return overwrite_recorded(op, prim, self, in, attrs, recorded);
   dispatch({prim, in, attrs}, &self, /*keep_out=*/true);
   self.storage().bump_version();

@@ -94,6 +94,7 @@ tf_tensor* take(Managed* managed, bool writable) {
              TINYFIN_ERROR_SHAPE, "received strides ", to_string(strides),
              "; expected ones that stay within the address space");
   }
+  writable = writable && !tf::may_overlap_itself(shape, strides);
   tf::Ref<tf::Storage> storage =
       tf::Storage::borrow(tf::cpu_device(), first + low * size,
                           numel > 0 ? (high - low + 1) * size : 0, writable, [](void*) {}, nullptr);

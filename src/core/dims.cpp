@@ -3,6 +3,7 @@
 #include "core/dims.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace tf {
 
@@ -78,6 +79,26 @@ bool is_dense(const Dims& shape, const Dims& strides) {
     expect *= kept_shape[order[k]];
   }
   return true;
+}
+
+bool may_overlap_itself(const Dims& shape, const Dims& strides) {
+  if (is_contiguous(shape, strides)) [[likely]] return false;
+  Dims sizes, steps;
+  for (int i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 0) return false;
+    if (shape[i] == 1) continue;
+    sizes.push_back(shape[i]);
+    steps.push_back(std::abs(strides[i]));
+  }
+  int order[kMaxDims];
+  sort_by_stride(steps, order);
+  int64_t reach = 0;  // of the dimensions with smaller steps
+  for (int k = sizes.size() - 1; k >= 0; --k) {
+    const int64_t step = steps[order[k]];
+    if (step <= reach) return true;
+    reach += (sizes[order[k]] - 1) * step;
+  }
+  return false;
 }
 
 Dims strides_in_order_of(const Dims& shape, const Dims& like_shape, const Dims& like_strides) {

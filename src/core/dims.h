@@ -91,6 +91,10 @@ bool is_contiguous(const Dims& shape, const Dims& strides) noexcept;
 // of the dimensions (contiguous, transposed, channels-last, …).
 bool is_dense(const Dims& shape, const Dims& strides);
 
+// Whether two elements may lie at one address. False where each dimension steps over all that the
+// smaller steps reach, as in every view of a dense array.
+bool may_overlap_itself(const Dims& shape, const Dims& strides);
+
 // Dense strides for `shape` that keep the order of `like` (same number of dimensions).
 // This is how channels-last travels through elementwise ops.
 Dims strides_in_order_of(const Dims& shape, const Dims& like_shape, const Dims& like_strides);

@@ -6,9 +6,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 namespace tf {
 namespace {
@@ -66,10 +68,20 @@ int32_t cgroup_processors(const std::string& groups, const std::string& mount) {
   return limit;
 }
 
+int32_t affinity_processors() {
+  // The kernel refuses a mask that is shorter than its own, whose length it does not tell.
+  for (size_t words = 1024 / (8 * sizeof(unsigned long)); words <= (1 << 16); words *= 2) {
+    std::vector<unsigned long> mask(words);
+    const size_t bytes = words * sizeof(unsigned long);
+    if (sched_getaffinity(0, bytes, reinterpret_cast<cpu_set_t*>(mask.data())) == 0)
+      return std::max(1, CPU_COUNT_S(bytes, reinterpret_cast<cpu_set_t*>(mask.data())));
+    if (errno != EINVAL) break;
+  }
+  return 1;
+}
+
 int32_t processors() {
-  int32_t n = 1;
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) n = std::max(1, CPU_COUNT(&set));
+  const int32_t n = affinity_processors();
   const int32_t limit = cgroup_processors(text_of("/proc/self/cgroup"), "/sys/fs/cgroup");
   return limit > 0 ? std::min(n, limit) : n;
 }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -282,6 +283,32 @@ TEST(InPlace, OverlappingOperandsSeeTheValuesFromBefore) {
   const Tensor back = tf::alias(x, Dims{2}, Dims{1}, 1);
   tf::add_(front, back);
   EXPECT_EQ(read(x), (std::vector<double>{3, 5, 3}));
+}
+
+// Memory of a caller, lent twice: the engine sees two storages.
+TEST(InPlace, OverlappingMemoryOfACallerIsReadBeforeItIsWritten) {
+  std::vector<double> memory(1000), expected(1000);
+  std::iota(memory.begin(), memory.end(), 0);
+  const auto lent = [&](int64_t first) {
+    return tf::tensor_of(tf::Storage::borrow(tf::cpu_device(), memory.data() + first,
+                                             int64_t(999 * sizeof(double)), true, [](void*) {},
+                                             nullptr),
+                         tf::DType::f64, Dims{999}, Dims{1}, 0);
+  };
+  for (int64_t to : {0, 1}) {
+    Tensor a = lent(to);
+    const Tensor b = lent(1 - to);
+    expected = memory;
+    for (size_t i = 0; i < 999; ++i)
+      expected[i + size_t(to)] = memory[i + size_t(to)] + memory[i + 1 - size_t(to)];
+    tf::add_(a, b);
+    EXPECT_EQ(memory, expected) << to;
+  }
+  Tensor same = lent(0);
+  expected = memory;
+  for (size_t i = 0; i < 999; ++i) expected[i] *= memory[i];
+  tf::mul_(same, lent(0));
+  EXPECT_EQ(memory, expected);
 }
 
 // Failures and threads -------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "core/allocator.h"
@@ -45,6 +46,16 @@ TEST(Dims, DenseInAnyOrder) {
   EXPECT_TRUE(tf::is_dense(Dims{2, 3, 4, 5}, tf::channels_last_strides(Dims{2, 3, 4, 5})));
   EXPECT_FALSE(tf::is_dense(Dims{2, 3}, Dims{4, 1})) << "gaps";
   EXPECT_FALSE(tf::is_dense(Dims{2, 3}, Dims{0, 1})) << "overlap";
+}
+
+TEST(Dims, OverlapWithinATensor) {
+  for (const auto& [shape, strides] : std::vector<std::pair<Dims, Dims>>{
+           {{2, 3}, {3, 1}}, {{2, 3}, {1, 2}}, {{2, 3}, {-8, 2}}, {{5}, {-1}}, {{1, 4}, {0, 1}},
+           {{0, 4}, {0, 0}}, {{}, {}}, {{4, 1, 3}, {3, 7, -1}}})
+    EXPECT_FALSE(tf::may_overlap_itself(shape, strides)) << to_string(shape);
+  for (const auto& [shape, strides] : std::vector<std::pair<Dims, Dims>>{
+           {{2, 3}, {0, 1}}, {{3, 3}, {1, 1}}, {{3, 3}, {2, 1}}, {{5}, {0}}, {{2, 2}, {-1, 1}}})
+    EXPECT_TRUE(tf::may_overlap_itself(shape, strides)) << to_string(strides);
 }
 
 TEST(Dims, StrideOrderIsKept) {
