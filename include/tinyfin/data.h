@@ -44,6 +44,14 @@ TINYFIN_API tf_status tf_data_next(tf_data *data, tf_tensor **out, int64_t n_out
 /* Goes to batch `position` of `epoch`, both from 0. @since 0.1 */
 TINYFIN_API tf_status tf_data_seek(tf_data *data, int64_t epoch, int64_t position);
 
+/* How many batches a thread of the data set's own gathers ahead while the caller
+ * works on an earlier one. At most `batches` (0: none) once batches are asked for
+ * in turn; where `always` is 0, only if the process may run on more processors than
+ * ops use threads (tf_num_threads) and a batch is large enough to pay. What is
+ * handed out is the same. At first 2 and 0. Memory of the caller's must then not
+ * change in other ways than by functions of tinyfin. @since 0.1 */
+TINYFIN_API tf_status tf_data_set_prefetch(tf_data *data, int32_t batches, int32_t always);
+
 /* The epoch that the next batch belongs to. @since 0.1 */
 TINYFIN_API int64_t tf_data_epoch(const tf_data *data);
 /* Batches of the epoch handed out so far. @since 0.1 */

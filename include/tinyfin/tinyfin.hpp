@@ -249,6 +249,10 @@ class Data : public Handle<tf_data, tf_data_retain, tf_data_release> {
     check(status);
     return std::vector<Tensor>(out.begin(), out.end());
   }
+  // How many batches are gathered ahead by a thread, where that pays.
+  void set_prefetch(int32_t batches, bool always = false) {
+    check(tf_data_set_prefetch(get(), batches, always));
+  }
   int64_t size() const { return tf_data_size(get()); }
 
  private:

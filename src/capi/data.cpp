@@ -67,6 +67,10 @@ tf_status tf_data_seek(tf_data* data, int64_t epoch, int64_t position) {
   return guard("data_seek", [&] { checked(data).seek(epoch, position); });
 }
 
+tf_status tf_data_set_prefetch(tf_data* data, int32_t batches, int32_t always) {
+  return guard("data_set_prefetch", [&] { checked(data).set_prefetch(batches, always != 0); });
+}
+
 int64_t tf_data_epoch(const tf_data* data) { return data ? data->epoch : 0; }
 int64_t tf_data_position(const tf_data* data) { return data ? data->position : 0; }
 int64_t tf_data_batches(const tf_data* data) { return data ? data->batches() : 0; }

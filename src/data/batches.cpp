@@ -1,19 +1,21 @@
-// Batches: the order of an epoch, and rows gathered in parallel.
+// Batches: the order of an epoch, and what is gathered ahead of it.
 // SPDX-License-Identifier: MIT
 #include "data/batches.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "autograd/engine.h"
 #include "core/parallel.h"
 #include "core/philox.h"
+#include "core/processors.h"
 #include "ops/ops.h"
 
 namespace tf {
 namespace {
 
-constexpr int64_t kBytesPerTile = 1 << 17;
+// What a smaller batch takes to gather is less than to hand it to another thread.
+constexpr int64_t kWorthAhead = 1 << 16;
 
 std::vector<Tensor> packed(std::vector<Tensor> tensors) {
   const NoGrad no_grad;
@@ -53,8 +55,14 @@ tf_data::tf_data(std::vector<Tensor> list, int64_t size, bool shuffled, uint64_t
            "; expected 1 or more");
 }
 
+tf_data::~tf_data() {
+  (void)ahead();  // abandons what another process has
+}
+
 void tf_data::make_order() {
   if (!shuffle || ordered_epoch == epoch) return;
+  forget_ahead();
+  ordered_epoch = -1;  // of none, until it is complete
   order.resize(size_t(rows));
   for (int64_t i = 0; i < rows; ++i) order[size_t(i)] = i;
   // Fisher & Yates, with a stream of random numbers for each epoch.
@@ -68,6 +76,21 @@ void tf_data::make_order() {
   ordered_epoch = epoch;
 }
 
+std::unique_ptr<tf::Gather> tf_data::gather_of(int64_t at) const {
+  const int64_t first = at * batch_size, n = std::min(batch_size, rows - first);
+  return std::make_unique<tf::Gather>(tensors, shuffle ? order.data() + first : nullptr, first, n);
+}
+
+// What is gathered ahead in this process, or null.
+tf::Ahead* tf_data::ahead() noexcept {
+  if (ahead_ && !ahead_->usable()) (void)ahead_.release();
+  return ahead_.get();
+}
+
+void tf_data::forget_ahead() noexcept {
+  if (tf::Ahead* a = ahead()) a->clear();
+}
+
 std::vector<Tensor> tf_data::next() {
   if (position >= batches()) {
     const int64_t ended = epoch;
@@ -77,28 +100,57 @@ std::vector<Tensor> tf_data::next() {
              " has no more batches; the next call begins epoch ", epoch);
   }
   make_order();
-  const int64_t first = position * batch_size, n = std::min(batch_size, rows - first);
-  std::vector<Tensor> batch;
-  for (const Tensor& t : tensors) {
-    tf::Dims shape = t.shape();
-    shape[0] = n;
-    Tensor out = tf::empty(shape, t.dtype(), t.device());
-    const int64_t row_bytes = rows ? t.numel() / rows * tf::size_of(t.dtype()) : 0;
-    const char* from = static_cast<const char*>(t.data());
-    char* to = static_cast<char*>(out.data());
-    const int64_t per_tile =
-        row_bytes > 0 ? std::max<int64_t>(1, tf::kBytesPerTile / row_bytes) : n;
-    tf::parallel_for(n > 0 ? (n + per_tile - 1) / per_tile : 0, [&](int64_t tile) {
-      const int64_t end = std::min(n, (tile + 1) * per_tile);
-      for (int64_t i = tile * per_tile; i < end; ++i) {
-        const int64_t row = shuffle ? order[size_t(first + i)] : first + i;
-        std::memcpy(to + i * row_bytes, from + row * row_bytes, size_t(row_bytes));
-      }
-    });
-    batch.push_back(std::move(out));
+  std::unique_ptr<tf::Gather> batch;
+  if (tf::Ahead* a = ahead(); a && a->size() > 0) {
+    if (ahead_epoch == epoch && a->front() == position) {
+      batch = a->take();
+      if (batch->stale(tensors)) batch.reset();
+    }
+    if (!batch) a->clear();
   }
+  if (!batch) {
+    batch = gather_of(position);
+    batch->run_from(0);
+  }
+  // Where batches are asked for in turn, which several iterators over one object do not.
+  const bool in_turn = given_epoch == epoch && given_position + 1 == position;
+  given_epoch = epoch;
+  given_position = position;
   position += 1;
-  return batch;
+  if (in_turn) look_ahead();
+  return std::move(batch->out());
+}
+
+int32_t tf_data::depth() const noexcept {
+  if (prefetch == 0 || prefetch_always) return prefetch;
+  static const int32_t have = tf::processors();
+  if (have <= tf::num_threads()) return 0;
+  int64_t bytes = 0;
+  for (const Tensor& t : tensors) bytes += t.numel() * tf::size_of(t.dtype());
+  return bytes / std::max<int64_t>(1, rows) * batch_size >= tf::kWorthAhead ? prefetch : 0;
+}
+
+// Orders the batches that follow. Where memory or threads are short there is nothing ahead, and
+// who needs a batch hears why.
+void tf_data::look_ahead() noexcept {
+  const int32_t most = depth();
+  if (most == 0) return;
+  try {
+    if (!ahead()) ahead_ = std::make_unique<tf::Ahead>();
+    ahead_epoch = epoch;
+    for (int64_t n = int64_t(ahead_->size()); n < most && position + n < batches(); ++n)
+      ahead_->add(position + n, gather_of(position + n));
+  } catch (...) {
+  }
+}
+
+void tf_data::set_prefetch(int32_t count, bool always) {
+  TF_CHECK(count >= 0 && count <= 1024, TINYFIN_ERROR_ARGUMENT, "received ", count,
+           " batches; expected 0 to 1024");
+  prefetch = count;
+  prefetch_always = always;
+  (void)ahead();
+  ahead_.reset();
 }
 
 void tf_data::seek(int64_t to_epoch, int64_t to_position) {
@@ -112,6 +164,7 @@ void tf_data::seek(int64_t to_epoch, int64_t to_position) {
 }
 
 void tf_data::restart(uint64_t new_seed, int64_t to_epoch, int64_t to_position) noexcept {
+  forget_ahead();
   seed = new_seed;
   epoch = to_epoch;
   position = to_position;

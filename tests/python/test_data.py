@@ -78,6 +78,55 @@ def test_data_sets_of_ones_own(workers):
     next(iter(data.DataLoader(Squares(), 1, num_workers=workers)))
 
 
+class Numbers(data.Dataset):
+    def __len__(self):
+        return 23
+
+    def __getitem__(self, index):
+        return Tensor([index]), index
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_order_for_all_data_sets(workers):
+    """It follows from seed and epoch, not from who puts the batches together."""
+    x = np.arange(23)
+    plain = data.DataLoader(data.TensorDataset(x[:, None], x), 5, shuffle=True, seed=3)
+    changed = data.TensorDataset(x[:, None], x, transform=lambda row: row + 100)
+    others = [
+        data.DataLoader(Numbers(), 5, shuffle=True, seed=3, num_workers=workers),
+        data.DataLoader(changed, 5, shuffle=True, seed=3, num_workers=workers),
+    ]
+    for _ in range(2):
+        order = [labels.tolist() for _, labels in plain]
+        assert sorted(sum(order, [])) == list(range(23)) != sum(order, [])
+        assert [labels.tolist() for _, labels in others[0]] == order
+        batches = list(others[1])
+        assert [labels.tolist() for _, labels in batches] == order
+        assert [(rows - 100).squeeze(1).tolist() for rows, _ in batches] == order
+
+
+def test_prefetch_changes_nothing():
+    x = np.arange(600 * 300, dtype=np.float32).reshape(600, 300)  # batches worth a thread
+
+    def batches(**options):
+        loader = data.DataLoader.from_numpy(x, x[:, 0], batch_size=64, shuffle=True, seed=1, **options)
+        return [[t.to_numpy() for t in batch] for _ in range(2) for batch in loader]
+
+    before = tf.num_threads()
+    try:
+        for threads in (1, before):
+            tf.set_num_threads(threads)
+            expected = batches(prefetch_batches=0)
+            for count in (1, 2, 7):
+                got = batches(prefetch_batches=count)
+                assert len(got) == len(expected) == 20
+                for (x0, y0), (x1, y1) in zip(got, expected):
+                    np.testing.assert_array_equal(x0, x1)
+                    np.testing.assert_array_equal(y0, y1)
+    finally:
+        tf.set_num_threads(before)
+
+
 def test_tensor_dataset():
     d = data.TensorDataset(np.ones((3, 2), np.float32), [0, 1, 2])
     assert len(d) == 3 and d[1][0].tolist() == [1, 1] and d[-1][1].item() == 2
@@ -87,7 +136,8 @@ def test_tensor_dataset():
         data.TensorDataset(np.ones(3), np.ones(2))
     with pytest.raises(ValueError):
         data.TensorDataset()
-    for bad in ({"batch_size": 0}, {"num_workers": -1}):
+    for bad in ({"batch_size": 0}, {"num_workers": -1}, {"prefetch_batches": -1},
+                {"prefetch_batches": 1025}):  # fmt: skip
         with pytest.raises(ValueError, match=r"\[DataLoader\]"):
             data.DataLoader(d, **bad)
 

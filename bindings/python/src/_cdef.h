@@ -148,6 +148,7 @@ tf_data *tf_data_retain(tf_data *data);
 void tf_data_release(tf_data *data);
 tf_status tf_data_next(tf_data *data, tf_tensor **out, int64_t n_out);
 tf_status tf_data_seek(tf_data *data, int64_t epoch, int64_t position);
+tf_status tf_data_set_prefetch(tf_data *data, int32_t batches, int32_t always);
 int64_t tf_data_epoch(const tf_data *data);
 int64_t tf_data_position(const tf_data *data);
 int64_t tf_data_batches(const tf_data *data);

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable
 
-from .. import _convert, _ops
+from .. import _convert, _ops, creation
 from .._native import ffi, lib, made
 from ..errors import check, raise_status
 from ..tensor import Tensor
@@ -82,8 +81,9 @@ class DataLoader:
 
     shuffle: every epoch has its own order, which follows from seed and epoch alone (seed None:
     drawn from the process-wide generator once). collate_fn: makes a batch of a list of items.
-    num_workers: threads that prepare batches of data sets other than TensorDataset ahead of
-    time, at most prefetch_batches of them.
+    prefetch_batches: how many batches are prepared ahead of time, at most. Those of a
+    TensorDataset by a thread of the engine, if a processor is free for it; those of data sets in
+    Python, and of transforms, by num_workers threads.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class DataLoader:
         self.batch_size = _convert.integer(batch_size, "batch_size", "DataLoader")
         if self.batch_size < 1:
             raise ValueError(f"[DataLoader] received batch_size {batch_size}; expected 1 or more")
-        if num_workers < 0 or prefetch_batches < 1:
+        if num_workers < 0 or not 0 <= prefetch_batches <= 1024:
             raise ValueError(
                 f"[DataLoader] received num_workers {num_workers} and prefetch_batches "
-                f"{prefetch_batches}; expected at least 0 and 1"
+                f"{prefetch_batches}; expected 0 or more, and 0 to 1024"
             )
         self.dataset, self.shuffle, self.drop_last = dataset, bool(shuffle), bool(drop_last)
         self.collate_fn = collate_fn
@@ -113,22 +113,26 @@ class DataLoader:
         self.seed = _drawn_seed() if seed is None else _convert.integer(seed, "seed", "DataLoader")
         self.epoch = 0  # of the next iteration
         self._d = None
-        simple = type(dataset) is TensorDataset and dataset.transform is None
-        if simple and collate_fn is None:
-            out = ffi.new("tf_data **")
-            handles = [t._h for t in dataset.tensors]
-            check(
-                lib.tf_data_create(
-                    handles, len(handles), self.batch_size, self.shuffle,
-                    self.seed & (1 << 64) - 1, self.drop_last, out,
-                )
-            )  # fmt: skip
-            self._d = out[0]
+        rows = type(dataset) is TensorDataset and collate_fn is None
+        if rows and (dataset.transform is None or not num_workers):
+            self._d = self._data(dataset.tensors, self.batch_size, self.drop_last)
+            check(lib.tf_data_set_prefetch(self._d, prefetch_batches, False))
 
     def __del__(self) -> None:
         handle = self.__dict__.get("_d")
         if handle is not None:
             lib.tf_data_release(handle)
+
+    def _data(self, tensors: tuple, batch_size: int, drop_last: bool) -> Any:
+        """The engine's batches of rows, in this loader's order."""
+        out = ffi.new("tf_data **")
+        handles, seed = [t._h for t in tensors], self.seed & (1 << 64) - 1
+        check(
+            lib.tf_data_create(
+                handles, len(handles), batch_size, self.shuffle, seed, drop_last, out
+            )
+        )
+        return out[0]
 
     @classmethod
     def from_numpy(cls, *arrays: Any, **options: Any) -> DataLoader:
@@ -154,12 +158,27 @@ class DataLoader:
             status = lib.tf_data_next(self._d, out, count)
             if status:
                 raise_status(status)
-            yield [made(out[i]) for i in range(count)]
+            batch = [made(out[i]) for i in range(count)]
+            transform = self.dataset.transform
+            if transform is not None:
+                batch[0] = _stacked([transform(item) for item in batch[0]])
+            yield batch
+
+    def _order(self, n: int, epoch: int) -> list[int]:
+        """The numbers of n items as the engine shuffles n rows."""
+        if not self.shuffle or n == 0:
+            return list(range(n))
+        data = self._data((creation.arange(n, device="cpu"),), n, False)
+        try:
+            out = ffi.new("tf_tensor *[]", 1)
+            check(lib.tf_data_seek(data, epoch, 0))
+            check(lib.tf_data_next(data, out, 1))
+            return made(out[0]).tolist()
+        finally:
+            lib.tf_data_release(data)
 
     def _python(self, epoch: int) -> Iterator[Any]:
-        order = list(range(len(self.dataset)))
-        if self.shuffle:
-            random.Random(f"{self.seed} {epoch}").shuffle(order)
+        order = self._order(len(self.dataset), epoch)
         n = len(self)
         chunks = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(n)]
         if not self.num_workers:
