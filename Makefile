@@ -20,46 +20,51 @@ OPS_TESTS := tests/python/test_ops.py tests/python/test_norm.py tests/python/tes
 PACKAGES := cmake ninja-build zlib1g-dev libgtest-dev python3-dev python3-venv pkg-config
 # What makes tests and benchmarks say more: emulated processors, a library to compare with.
 EXTRAS   := qemu-user libopenblas-dev
+# The cross compiler for 64-bit ARM, its libraries, and what runs its programs.
+AARCH64  := g++-aarch64-linux-gnu libstdc++6:arm64 zlib1g-dev:arm64 libgtest-dev:arm64 qemu-user
 # What it needs from PyPI, in the virtual environment.
 MODULES  := cffi scikit-build-core numpy scipy pytest matplotlib tqdm ruff ml_dtypes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras build package install demo test test-cpp test-python test-vmath check-generated asan ubsan tsan bench bench-peers performance format docs size clean
+.PHONY: help setup extras build package install demo test test-cpp test-python test-vmath check-generated asan ubsan tsan aarch64 aarch64-setup bench bench-peers performance format docs size clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS)"
 
 # Setup --------------------------------------------------------------------------------------------
 
 setup: $(VENV)/.modules ## install what the build needs (apt as root), make the virtual environment
 
+# $(call apt,packages,what comes before): installs those that are missing, or says how.
+define apt
+if ! command -v dpkg-query >/dev/null; then \
+  echo "not a Debian-like system; these are expected to be there: $(1)"; \
+else \
+  missing=; \
+  for p in $(1); do \
+    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+  done; \
+  if [ -n "$$missing" ]; then \
+    if [ "$$(id -u)" = 0 ]; then \
+      $(if $(2),$(2) &&) apt-get update -qq && \
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+    else \
+      echo "Some packages are missing. Run this, then make again:"; \
+      echo "  $(if $(2),sudo $(2) && sudo apt-get update && )sudo apt-get install -y --no-install-recommends$$missing"; \
+      exit 1; \
+    fi; \
+  fi; \
+fi
+endef
+
 build/.packages: Makefile
 	@mkdir -p build
-	@if ! command -v dpkg-query >/dev/null; then \
-	  echo "not a Debian-like system; these are expected to be there: $(PACKAGES)"; \
-	else \
-	  missing=; \
-	  for p in $(PACKAGES); do \
-	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
-	  done; \
-	  if [ -n "$$missing" ]; then \
-	    if [ "$$(id -u)" = 0 ]; then \
-	      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	    else \
-	      echo "Some packages are missing. Run this, then make again:"; \
-	      echo "  sudo apt-get install -y --no-install-recommends$$missing"; \
-	      exit 1; \
-	    fi; \
-	  fi; \
-	fi
+	@$(call apt,$(PACKAGES))
 	@touch $@
 
 extras: ## emulated old processors for the tests, OpenBLAS for bench_gemm (apt as root)
-	@for p in $(EXTRAS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	fi
+	@$(call apt,$(EXTRAS))
 
 $(VENV)/.modules: build/.packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -120,6 +125,14 @@ asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer
 	@test -f build/$@/build.ninja || cmake --preset $@
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --preset $@ -j $(JOBS)
+
+aarch64-setup: build/.packages ## the cross compiler for 64-bit ARM and qemu (apt as root)
+	@$(call apt,$(AARCH64),dpkg --add-architecture arm64)
+
+aarch64: aarch64-setup ## the C and C++ tests with NEON: cross-compiled, run by qemu
+	@test -f build/aarch64/build.ninja || cmake --preset aarch64
+	@cmake --build --preset aarch64 -j $(JOBS)
+	@ctest --preset aarch64 -j $(JOBS)
 
 BENCHMARKS := env PYTHONPATH=build/release/python $(BENCH_PYTHON) -m benchmarks
 

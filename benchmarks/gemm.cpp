@@ -13,7 +13,7 @@
 #elif defined(__AVX2__) && defined(TF_HAVE_AVX2)
 #define TF_ISA avx2
 #else
-#define TF_ISA generic
+#define TF_ISA TF_BASE_ISA
 #endif
 #include "backends/cpu/gemm_bf16.h"
 

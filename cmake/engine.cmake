@@ -45,12 +45,19 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   set_source_files_properties(src/backends/cpu/kernels/transcendental.cpp
                               PROPERTIES COMPILE_OPTIONS "-fschedule-insns;-fsched-pressure")
 endif()
+# What is added here is asked for in src/backends/cpu/isa.cpp.
 set(isa_flags_generic "")
-set(isa_flags_avx2 -mavx2 -mfma -mf16c)
-set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
-                     -mprefer-vector-width=512)
+set(isa_flags_avx2 -mavx2 -mfma)
+set(isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
+set(isa_flags_neon "")
 set(isas generic)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(isas neon)  # part of every such processor
+  # Before registers are allocated GCC would move loads up until a register tile is spilled.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    set(isa_flags_neon -fno-schedule-insns)
+  endif()
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   list(APPEND isas ${TINYFIN_X86_ISAS})
   # Here generic is for old processors only: a third of the code is worth more than its speed. What
   # counts on AVX2 is vectorised by hand.
@@ -64,6 +71,8 @@ set(isa_flags_avx512_bf16 ${isa_flags_avx512} -mavx512bf16)
 
 # tinyfin_add_kernels(<isa> <source>...): kernel files as objects for one instruction set.
 set(kernel_objects "")
+list(GET isas 0 base_isa)
+target_compile_definitions(tinyfin_objects PUBLIC TF_BASE_ISA=${base_isa})
 set(compiled_isas "")
 macro(tinyfin_add_kernels isa)
   add_library(tinyfin_cpu_${isa} OBJECT ${ARGN})
@@ -74,7 +83,7 @@ macro(tinyfin_add_kernels isa)
   target_link_libraries(tinyfin_cpu_${isa} PRIVATE tinyfin_build)
   list(APPEND kernel_objects $<TARGET_OBJECTS:tinyfin_cpu_${isa}>)
   list(APPEND compiled_isas ${isa})
-  if(NOT ${isa} STREQUAL generic)
+  if(NOT ${isa} STREQUAL base_isa)
     string(TOUPPER ${isa} ISA)
     target_compile_definitions(tinyfin_objects PUBLIC TF_HAVE_${ISA})
   endif()

@@ -166,8 +166,9 @@ TINYFIN_API int32_t tf_num_threads(void);
 /* @since 0.1 */
 TINYFIN_API tf_status tf_set_num_threads(int32_t n);
 
-/* The instruction set the cpu kernels run with: "avx512_bf16", "avx512", "avx2", "generic".
- * $TINYFIN_ISA may ask for a lesser one than the processor has. @since 0.1 */
+/* The instruction set the cpu kernels run with: "avx512_bf16", "avx512", "avx2" or
+ * "generic", on 64-bit ARM "neon". $TINYFIN_ISA may ask for a lesser one than the
+ * processor has. @since 0.1 */
 TINYFIN_API const char *tf_cpu_isa(void);
 
 /* Random numbers --------------------------------------------------------- */

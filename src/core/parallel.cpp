@@ -88,6 +88,8 @@ void run_on_pool(Job& job, int32_t threads) {
 inline void pause() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // some tens of cycles; `yield` is nothing on most processors
 #endif
 }
 

@@ -1,7 +1,7 @@
 // Matrix products of the cpu backend, every instruction set this processor has, against sums in
 // long double: odd sizes, strides, sums over products, epilogues, threads.
 // SPDX-License-Identifier: MIT
-#define TF_ISA generic
+#define TF_ISA TF_BASE_ISA
 #include "backends/cpu/gemm.h"
 
 #include <gtest/gtest.h>
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/isa.h"
 #include "core/device.h"
 #include "core/parallel.h"
 
@@ -46,16 +47,19 @@ struct Entry {
 template <class T>
 std::vector<Entry<T>> entries() {
   cpu_device();  // the backend gets its host functions
-  std::vector<Entry<T>> list{{"generic", generic::gemm, generic::gemm_parallel}};
+  std::vector<Entry<T>> list;
+  for (const InstructionSet& set : instruction_sets()) {
+    const std::string name = set.name;
+    if (!set.available) continue;
 #ifdef TF_HAVE_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    list.push_back({"avx2", avx2::gemm, avx2::gemm_parallel});
+    if (name == "avx2") list.push_back({set.name, avx2::gemm, avx2::gemm_parallel});
 #endif
 #ifdef TF_HAVE_AVX512
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    list.push_back({"avx512", avx512::gemm, avx512::gemm_parallel});
+    if (name == "avx512") list.push_back({set.name, avx512::gemm, avx512::gemm_parallel});
 #endif
+    if (&set == &instruction_sets()[0])
+      list.push_back({set.name, TF_BASE_ISA::gemm, TF_BASE_ISA::gemm_parallel});
+  }
   return list;
 }
 

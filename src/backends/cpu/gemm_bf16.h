@@ -4,20 +4,14 @@
 #pragma once
 
 #include "backends/cpu/gemm.h"
-#include "core/bfloat16.h"
+#include "backends/cpu/gemm_bf16_call.h"
 
 namespace tf::cpu {
 
 using Bf16Product = Gemm<BFloat16>;
-using Bf16Gemm = tf_status (*)(const Bf16Product& g, const GemmBatch& batch);
-
-// What kernels call: gemm_bf16 of the instruction set that was chosen (backend.cpp), which may be
-// one that differs in nothing else.
-extern Bf16Gemm bf16_gemm;
 
 namespace TF_ISA {
 
-// On the pool; small products stay on the calling thread.
 tf_status gemm_bf16(const Bf16Product& g, const GemmBatch& batch);
 
 }  // namespace TF_ISA

@@ -10,10 +10,11 @@ namespace {
 // A tile is rows × (2 or 1) vectors of C held in registers: per step of k it loads one row of B
 // (kNR vectors) and multiplies it by one broadcast element of A per row. 14 × 2 of 32 registers
 // (6 × 2 of 16) leaves two for B and one for A: 28 independent chains hide the latency of the
-// multiply-add, and 16 loads per 28 of them stay below what the load ports give.
+// multiply-add, and 16 loads per 28 of them stay below what the load ports give. NEON takes
+// elements of A four at a time and needs registers for them: 12 × 2.
 constexpr int kPanel = 2;
 template <int kVectors>
-constexpr int kMaxRows = kRegisters == 32 ? 14 : 12 / kVectors;
+constexpr int kMaxRows = kRegisters == 16 ? 12 / kVectors : kMultipliesByLane ? 12 : 14;
 
 template <class T>
 constexpr int64_t kPanelWidth = kPanel* int64_t(Vec<T>::kWidth);
@@ -122,10 +123,13 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   const int64_t a_row = kLayout == Layout::kColumnMajor ? 1 : t.a_row;
   const int64_t a_col = kLayout == Layout::kColumnMajor ? t.a_col : 1;
   const auto step = [&](const T* a, const T* b) TF_ALWAYS_INLINE {
-    V row[kVectors];
+    V row[kVectors], lanes;
     unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE { row[j] = load(b + j * kW); });
     unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
-      const V x(a[i * a_row]);
+      constexpr bool kLane =
+          kMultipliesByLane && kLayout == Layout::kColumnMajor && i < kRows / kW * kW;
+      if constexpr (kLane && i % kW == 0) lanes = load(a + i);
+      const V x(kLane ? lanes[i % kW] : a[i * a_row]);
       unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE {
         acc[i * kVectors + j] = fma(x, row[j], acc[i * kVectors + j]);
       });

@@ -1,5 +1,5 @@
 // What every cpu kernel file includes. Each file in kernels/ is compiled once per instruction
-// set (TF_ISA = generic, avx2, avx512); the best one the processor has is chosen at start.
+// set (TF_ISA = generic, avx2, avx512, neon); the best one the processor has is chosen at start.
 //
 // Rules of these files, checked on the objects by tests/cpp/isa_symbols_test: everything lives
 // in namespace tf::cpu::TF_ISA inside an anonymous namespace or as a static function, so that
@@ -16,7 +16,7 @@
 #include "backends/cpu/kernel_list.h"
 
 #ifndef TF_ISA
-#error "kernel files are compiled with -DTF_ISA=generic|avx2|avx512 (src/backends/cpu)"
+#error "kernel files are compiled with -DTF_ISA=generic|avx2|avx512|neon (src/backends/cpu)"
 #endif
 
 namespace tf::cpu {

@@ -1,6 +1,6 @@
 // The vector layer of kernel files: one register of T with arithmetic, partial loads and stores,
 // comparisons and the bit tricks vector math needs. Width and instructions follow the flags the
-// file is compiled with (AVX-512, AVX2, or 16 bytes anywhere).
+// file is compiled with (AVX-512, AVX2, NEON, or 16 bytes anywhere).
 //
 // Lanes never influence each other except in sum/max/min, so a tail done with load_n and store_n
 // has the bits of the same elements in a full register.
@@ -15,10 +15,12 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #ifndef TF_ISA
-#error "kernel files are compiled with -DTF_ISA=generic|avx2|avx512 (src/backends/cpu)"
+#error "kernel files are compiled with -DTF_ISA=generic|avx2|avx512|neon (src/backends/cpu)"
 #endif
 
 // Vector code must not turn into calls: a register does not survive one.
@@ -31,6 +33,8 @@
 #define TF_SIMD_AVX2 1
 #elif defined(__SSE2__)
 #define TF_SIMD_SSE2 1
+#elif defined(__aarch64__)
+#define TF_SIMD_NEON 1
 #endif
 
 namespace tf::cpu::TF_ISA {
@@ -42,12 +46,19 @@ constexpr int kRegisters = 32;
 #elif defined(TF_SIMD_AVX2)
 constexpr int kVectorBytes = 32;
 constexpr int kRegisters = 16;
-#elif defined(__aarch64__)
+#elif defined(TF_SIMD_NEON)
 constexpr int kVectorBytes = 16;
 constexpr int kRegisters = 32;
 #else
 constexpr int kVectorBytes = 16;
 constexpr int kRegisters = 16;
+#endif
+
+// A multiply-add takes one lane of a register for all lanes as it takes any operand.
+#if defined(TF_SIMD_NEON)
+constexpr bool kMultipliesByLane = true;
+#else
+constexpr bool kMultipliesByLane = false;
 #endif
 
 // The signed integer of T's size: lanes of masks and of bit patterns.
@@ -127,20 +138,15 @@ struct Vec {
 #elif defined(TF_SIMD_AVX2)
     if constexpr (std::is_same_v<T, float>) return Vec(Raw(_mm256_fmadd_ps(a.v, b.v, c.v)));
     if constexpr (std::is_same_v<T, double>) return Vec(Raw(_mm256_fmadd_pd(a.v, b.v, c.v)));
-#elif defined(__FP_FAST_FMA) && defined(__FP_FAST_FMAF)
-    if constexpr (std::is_floating_point_v<T>) {
-      Vec r;
-      for (int i = 0; i < kWidth; ++i) {
-        r.v[i] = sizeof(T) == 4 ? T(__builtin_fmaf(a.v[i], b.v[i], c.v[i]))
-                                : T(__builtin_fma(a.v[i], b.v[i], c.v[i]));
-      }
-      return r;
-    }
+#elif defined(TF_SIMD_NEON)
+    if constexpr (std::is_same_v<T, float>) return Vec(Raw(vfmaq_f32(c.v, a.v, b.v)));
+    if constexpr (std::is_same_v<T, double>) return Vec(Raw(vfmaq_f64(c.v, a.v, b.v)));
 #endif
     return Vec(a.v * b.v + c.v);
   }
 
-  // As the x86 instructions: the second operand where either is NaN.
+  // As the x86 instructions: the second operand where either is NaN, or both are zeros. NEON's own
+  // minimum is NaN then, and -0 below 0: there it takes a comparison and a selection.
   friend TF_INLINE Vec min(Vec a, Vec b) {
 #if defined(TF_SIMD_AVX512)
     if constexpr (std::is_same_v<T, float>) return Vec(Raw(_mm512_maskz_min_ps(-1, a.v, b.v)));
@@ -195,9 +201,15 @@ TF_INLINE void unroll(F&& f) {
 
 template <class T>
 TF_INLINE Vec<T> load(const T* p) {
+#if defined(TF_SIMD_NEON)
+  // GCC takes a copy of 16 bytes through general registers where single lanes are used.
+  typedef T Unaligned __attribute__((vector_size(kVectorBytes), aligned(alignof(T)), may_alias));
+  return Vec<T>((typename Vec<T>::Raw) * reinterpret_cast<const Unaligned*>(p));
+#else
   Vec<T> r;
   memcpy(&r.v, p, sizeof r.v);
   return r;
+#endif
 }
 template <class T>
 TF_INLINE void store(T* p, Vec<T> a) {
@@ -231,8 +243,16 @@ TF_INLINE Vec<T> load_n(const T* p, int64_t n) {
     return Vec<T>((Raw)_mm256_maskload_epi64((const long long*)p, (__m256i)m.v));
   }
 #else
+  static_assert(kVectorBytes == 16);
+  if (n >= Vec<T>::kWidth) return load(p);
   Raw r{};
-  memcpy(&r, p, size_t(n) * sizeof(T));
+  if constexpr (sizeof(T) == 4) {
+    if (n >= 2) memcpy(&r, p, 8);
+    if (n == 1) r[0] = p[0];
+    if (n == 3) r[2] = p[2];
+  } else {
+    if (n == 1) r[0] = p[0];
+  }
   return Vec<T>(r);
 #endif
 }
@@ -252,7 +272,14 @@ TF_INLINE void store_n(T* p, Vec<T> a, int64_t n) {
     _mm256_maskstore_epi64((long long*)p, (__m256i)m.v, (__m256i)a.v);
   }
 #else
-  memcpy(p, &a.v, size_t(n) * sizeof(T));
+  if (n >= Vec<T>::kWidth) return store(p, a);
+  if constexpr (sizeof(T) == 4) {
+    if (n >= 2) memcpy(p, &a.v, 8);
+    if (n == 1) p[0] = a.v[0];
+    if (n == 3) p[2] = a.v[2];
+  } else {
+    if (n == 1) p[0] = a.v[0];
+  }
 #endif
 }
 
@@ -291,6 +318,9 @@ TF_INLINE Vec<T> nearest(Vec<T> a) {
 #elif defined(TF_SIMD_AVX2)
   if constexpr (sizeof(T) == 4) return Vec<T>((Raw)_mm256_round_ps(a.v, 8));
   if constexpr (sizeof(T) == 8) return Vec<T>((Raw)_mm256_round_pd(a.v, 8));
+#elif defined(TF_SIMD_NEON)
+  if constexpr (sizeof(T) == 4) return Vec<T>((Raw)vrndnq_f32(a.v));
+  if constexpr (sizeof(T) == 8) return Vec<T>((Raw)vrndnq_f64(a.v));
 #endif
   // Adding 1.5 * 2^23 (2^52) leaves no bits for a fraction.
   constexpr T kShift = sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0);
@@ -310,6 +340,9 @@ TF_INLINE Vec<T> sqrt(Vec<T> a) {
 #elif defined(TF_SIMD_SSE2)
   if constexpr (sizeof(T) == 4) return Vec<T>((Raw)_mm_sqrt_ps(a.v));
   if constexpr (sizeof(T) == 8) return Vec<T>((Raw)_mm_sqrt_pd(a.v));
+#elif defined(TF_SIMD_NEON)
+  if constexpr (sizeof(T) == 4) return Vec<T>((Raw)vsqrtq_f32(a.v));
+  if constexpr (sizeof(T) == 8) return Vec<T>((Raw)vsqrtq_f64(a.v));
 #endif
   Raw r;
   for (int i = 0; i < Vec<T>::kWidth; ++i) r[i] = T(__builtin_sqrt(a.v[i]));
@@ -348,6 +381,8 @@ TF_INLINE bool any(Vec<I> m) {
   return _mm512_test_epi64_mask((__m512i)m.v, (__m512i)m.v) != 0;
 #elif defined(TF_SIMD_AVX2)
   return !_mm256_testz_si256((__m256i)m.v, (__m256i)m.v);
+#elif defined(TF_SIMD_NEON)
+  return vmaxvq_u32((uint32x4_t)m.v) != 0;
 #else
   return fold(m, [](Vec<I> x, Vec<I> y) TF_ALWAYS_INLINE { return x | y; }) != 0;
 #endif

@@ -110,6 +110,15 @@ TF_INLINE Wide widen(F32 x, std::index_sequence<I...>) {
   return {F64(__builtin_convertvector(__builtin_shufflevector(x.v, x.v, int(I)...), F64::Raw)),
           F64(__builtin_convertvector(__builtin_shufflevector(x.v, x.v, int(I) + n...), F64::Raw))};
 }
+#if defined(TF_SIMD_NEON)
+// GCC 12 converts lane by lane, unless it is told.
+TF_INLINE Wide widen(F32 x) {
+  return {F64(F64::Raw(vcvt_f64_f32(vget_low_f32(x.v)))), F64(F64::Raw(vcvt_high_f64_f32(x.v)))};
+}
+TF_INLINE F32 narrow(Wide w) {
+  return F32(F32::Raw(vcvt_high_f32_f64(vcvt_f32_f64(w.lo.v), w.hi.v)));
+}
+#else
 TF_INLINE Wide widen(F32 x) { return widen(x, std::make_index_sequence<size_t(F64::kWidth)>{}); }
 template <size_t... I>
 TF_INLINE F32 narrow(Wide w, std::index_sequence<I...>) {
@@ -118,6 +127,7 @@ TF_INLINE F32 narrow(Wide w, std::index_sequence<I...>) {
   return F32(__builtin_shufflevector(lo, hi, int(I)...));
 }
 TF_INLINE F32 narrow(Wide w) { return narrow(w, std::make_index_sequence<size_t(F32::kWidth)>{}); }
+#endif
 template <class F>
 TF_INLINE F32 in_double(F32 x, F f) {
   const Wide w = widen(x);
