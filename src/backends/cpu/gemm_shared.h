@@ -83,6 +83,10 @@ struct Shared {
                        return packed_a + i * k * kPackedRows<T>;
                      });
     }
+    if (!last) return;
+    const int64_t top = rows.start(first_tile), left = first_panel * kPanelWidth<T>;
+    finish_piece(g, g.c + (row + top) * g.ldc + column + left, rows.start(end_tile) - top,
+                 smaller(end_panel * kPanelWidth<T>, columns) - left);
   }
 
   tf_status multiply_all() const {

@@ -85,6 +85,7 @@ void gemm_serial(const Gemm<T>& g) {
     }
   }
   if (packed_a) host->host_free(packed_a, packed_bytes);
+  finish_piece(g, g.c, g.m, g.n);
 }
 
 // Tiles for the pool -----------------------------------------------------------------------
@@ -123,7 +124,7 @@ Gemm<T> piece_of(Gemm<T> g, const Grid& grid, int64_t piece) {
   g.n = smaller(cut(panels, grid.columns, j + 1) * width, g.n) - column;
   g.a += row * g.a_row;
   g.b += column * g.b_col;
-  g.c += row * g.ldc + column;
+  g.move_to(row, column);
   if (g.bias) g.bias += column * g.bias_step;
   return g;
 }
