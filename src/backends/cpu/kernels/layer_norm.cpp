@@ -55,6 +55,7 @@ static tf_status layer_norm_grad_typed(const tf_kernel_call* c) {
   const T* means = static_cast<const T*>(c->in[3].data);
   const T* rstds = static_cast<const T*>(c->in[4].data);
   T* dx = static_cast<T*>(c->out[0].data);
+  const T* base = absent(c->in[5]) ? nullptr : static_cast<const T*>(c->in[5].data);
   const tf_view &dweight = c->out[1], &dbias = c->out[2];
   const int64_t width = numel(dweight);  // 0: not asked for
   const int64_t grain = 1 + kGrain / (8 * n + 1);
@@ -87,7 +88,8 @@ static tf_status layer_norm_grad_typed(const tf_kernel_call* c) {
         for_vectors<T>(n, [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
           const V g0 = load_lanes(grad + i, m), unit = (load_lanes(row + i, m) - mean) * rstd;
           const V g = scale ? g0 * load_lanes(scale + i, m) : g0;
-          store_lanes(dx + r * n + i, (g - mean_g - unit * mean_gx) * rstd, m);
+          const V d = (g - mean_g - unit * mean_gx) * rstd;
+          store_lanes(dx + r * n + i, base ? load_lanes(base + r * n + i, m) + d : d, m);
         });
       }
     }
