@@ -13,6 +13,7 @@
 #include "core/small_array.h"
 #include "ops/op.h"
 #include "ops/ops.h"
+#include "ops/product.h"
 
 namespace tf {
 namespace {
@@ -47,12 +48,6 @@ Tensor through_hooks(const HookList* hooks, Tensor grad, bool filling) {
   return grad;
 }
 
-// True when nobody else sees the tensor or its memory, and the memory is laid out without gaps.
-bool may_steal(const Tensor& g) {
-  return g.get()->refs.count() == 1 && g.storage().use_count() == 1 &&
-         is_dense(g.shape(), g.strides());
-}
-
 struct Entry {
   uint32_t depth;
   uint64_t order;  // among equals the first come first
@@ -66,14 +61,15 @@ struct Entry {
 class Leaves {
  public:
   struct Item {
-    Tensor leaf, sum;
+    Tensor leaf;
+    Gradient sum;
   };
 
-  Tensor& sum_of(const Tensor& leaf) {
+  Gradient& sum_of(const Tensor& leaf) {
     if (2 * (items.size() + 1) > places_.size()) grow();
     uint32_t& place = places_[find(leaf.get())];
     if (place == 0) {
-      items.push_back({leaf, Tensor()});
+      items.push_back({leaf, Gradient()});
       place = uint32_t(items.size());
     }
     return items[place - 1].sum;
@@ -205,19 +201,22 @@ class Run {
  private:
   static void clear(Node& node) noexcept {
     node.queued = false;
-    for (int k = 0; k < node.n_out; ++k) node.outputs[k].buffer.reset();
+    for (int k = 0; k < node.n_out; ++k) node.outputs[k].buffer = Gradient();
   }
 
   void visit(Node& node) {
     for (int k = 0; k < node.n_out; ++k) {
       OutputInfo& info = node.outputs[k];
-      if (!info.buffer.defined()) continue;
-      if (info.hooks)
-        info.buffer = through_hooks(info.hooks.get(), std::move(info.buffer), !capture_);
-      if (capture_) capture_->take(&info, info.buffer);
+      if (!info.buffer) continue;
+      if (info.hooks) {
+        compute_waiting(node);
+        Tensor& grad = info.buffer.get();
+        grad = through_hooks(info.hooks.get(), std::move(grad), !capture_);
+      }
+      if (capture_ && capture_->wants(&info)) capture_->take(&info, info.buffer.get());
     }
     if (capture_ && !capture_->needs(node)) return;
-    SmallArray<Tensor> grads(node.n_in);
+    SmallArray<Gradient> grads(node.n_in);
     Vjp vjp(node, grads.data(), create_);
     if (!node.prim.vjp || (create_ && (node.prim.flags & kFusedVjp)))
       by_decomposition(node, vjp, grads.data());
@@ -225,17 +224,26 @@ class Run {
       node.prim.vjp(vjp);
     if (!retain_) node.free_saved();
     for (int i = 0; i < node.n_in; ++i) {
-      if (!grads[i].defined() || !node.edges[i]) continue;
-      const Dims& shape = vjp.in_shape(i);
-      if (!(grads[i].shape() == shape)) grads[i] = sum_to(grads[i], shape);
-      const DType dtype = vjp.in_dtype(i);
-      if (grads[i].dtype() != dtype) grads[i] = cast_to(grads[i], dtype);
+      if (!grads[i] || !node.edges[i]) continue;
+      if (Tensor& grad = grads[i].value; grad.defined()) {
+        const Dims& shape = vjp.in_shape(i);
+        if (!(grad.shape() == shape)) grad = sum_to(grad, shape);
+        const DType dtype = vjp.in_dtype(i);
+        if (grad.dtype() != dtype) grad = cast_to(grad, dtype);
+      }
       send(node.edges[i], std::move(grads[i]));
     }
   }
 
+  // A hook may modify what a product that waits is made of.
+  void compute_waiting(Node& node) {
+    for (int k = 0; k < node.n_out; ++k) node.outputs[k].buffer.get();
+    for (const Entry& e : lists_->heap)
+      for (int k = 0; k < e.node->n_out; ++k) e.node->outputs[k].buffer.get();
+  }
+
   // Runs the primitive again as smaller ops and differentiates those.
-  void by_decomposition(Node& node, Vjp& vjp, Tensor* grads) {
+  void by_decomposition(Node& node, Vjp& vjp, Gradient* grads) {
     std::vector<Tensor> in(size_t(node.n_in)), wanted, out(size_t(node.n_out)), roots, seeds;
     std::vector<const Tensor*> list(size_t(node.n_in));
     std::vector<int> which;
@@ -272,18 +280,18 @@ class Run {
     for (size_t k = 0; k < roots.size(); ++k) inner.add_root(roots[k], seeds[k]);
     inner.walk();
     std::vector<Tensor> result = inner.take_captured();
-    for (size_t j = 0; j < which.size(); ++j) grads[which[j]] = std::move(result[j]);
+    for (size_t j = 0; j < which.size(); ++j) grads[which[j]].value = std::move(result[j]);
   }
 
   // Adds a gradient to what an edge leads to.
-  void send(const Edge& edge, Tensor grad) {
+  void send(const Edge& edge, Gradient grad) {
     if (edge.node)
       send_to_node(*edge.node, edge.out_nr, std::move(grad));
     else if (edge.leaf.defined())
       send_to_leaf(edge.leaf, std::move(grad));
   }
 
-  void send_to_node(Node& node, int32_t out_nr, Tensor grad) {
+  void send_to_node(Node& node, int32_t out_nr, Gradient grad) {
     if (capture_ && !capture_->needs(node) && !capture_->wants(&node.outputs[out_nr])) return;
     accumulate(node.outputs[out_nr].buffer, std::move(grad));
     if (node.queued) return;
@@ -292,35 +300,45 @@ class Run {
     std::push_heap(lists_->heap.begin(), lists_->heap.end());
   }
 
-  void send_to_leaf(const Tensor& leaf, Tensor grad) {
+  void send_to_leaf(const Tensor& leaf, Gradient grad) {
     if (capture_ && !capture_->wants(leaf.get())) return;
-    accumulate(lists_->leaves.sum_of(leaf), std::move(grad));
+    Gradient& sum = lists_->leaves.sum_of(leaf);
+    accumulate(sum, std::move(grad));
+    sum.get();
   }
 
-  void accumulate(Tensor& sum, Tensor grad) {
-    if (!sum.defined()) {
+  void accumulate(Gradient& sum, Gradient grad) {
+    if (!sum) {
       sum = std::move(grad);
-    } else if (!create_ && may_steal(sum)) {
-      add_(sum, grad);
+      return;
+    }
+    if (sum.waits() && !grad.waits()) std::swap(sum, grad);  // a product is added to the other
+    Tensor& total = sum.get();
+    if (create_ || !may_overwrite(total)) {
+      total = add(total, grad.get());
+    } else if (grad.waits() && total.is_contiguous()) {
+      add_product_(total, grad.left, grad.right);
     } else {
-      sum = add(sum, grad);
+      add_(total, grad.get());
     }
   }
 
   void finish_leaves() {
     std::vector<Leaves::Item>& items = lists_->leaves.items;
-    for (auto& [leaf, sum] : items) {
+    for (auto& [leaf, gradient] : items) {
+      Tensor& sum = gradient.value;
       const HookList* hooks = leaf.get()->meta->hooks.get();
       if (hooks) sum = through_hooks(hooks, std::move(sum), !capture_);
       if (capture_) capture_->take(leaf.get(), sum);
     }
     if (capture_) return;
     std::lock_guard lock(leaf_mutex);
-    for (auto& [leaf, sum] : items) {
+    for (auto& [leaf, gradient] : items) {
+      Tensor& sum = gradient.value;
       Tensor& grad = leaf.get()->meta->grad;
       if (!grad.defined()) {
         // The first gradient moves in, unless somebody else sees it.
-        grad = create_ || may_steal(sum) ? std::move(sum) : clone(sum);
+        grad = create_ || may_overwrite(sum) ? std::move(sum) : clone(sum);
       } else if (create_ || grad.requires_grad()) {
         grad = add(grad, sum);
       } else {

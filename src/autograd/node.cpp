@@ -146,9 +146,36 @@ void record(const Call& call, Tensor* out) {
   }
 }
 
+Tensor& Gradient::get() {
+  if (waits()) {
+    value = matmul(left, right);
+    left.reset();
+    right.reset();
+  }
+  return value;
+}
+
+bool may_overwrite(const Tensor& x) {
+  return x.get()->refs.count() == 1 && x.storage().use_count() == 1 &&
+         is_dense(x.shape(), x.strides());
+}
+
+void Vjp::set_product(int i, Tensor left, Tensor right) {
+  grad_in_[i] = create_graph_ ? Gradient(matmul(left, right))
+                              : Gradient(std::move(left), std::move(right));
+}
+
+Tensor Vjp::take_sum(int i) {
+  const Edge& e = node_.edges[i];
+  if (create_graph_ || !e.node) return Tensor();
+  Tensor& sum = e.node->outputs[e.out_nr].buffer.value;
+  if (!sum.defined() || !may_overwrite(sum) || !sum.is_contiguous()) return Tensor();
+  return std::move(sum);
+}
+
 Tensor Vjp::grad(int k) const {
-  const OutputInfo& info = node_.outputs[k];
-  if (info.buffer.defined()) return info.buffer;
+  OutputInfo& info = node_.outputs[k];
+  if (info.buffer) return info.buffer.get();
   return zeros(IntList(info.shape.data(), size_t(info.shape.size())), info.dtype, info.device);
 }
 

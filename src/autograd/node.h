@@ -48,11 +48,29 @@ struct SavedTensor {
   uint32_t version = 0;
 };
 
+// A gradient: a tensor, or two factors of which it is the product. A product waits until somebody
+// needs it: who adds it to another gradient or multiplies it element by element does so while it
+// is computed, without a pass of its own.
+struct Gradient {
+  Tensor value;
+  Tensor left, right;  // (…, k) and (k, n), as long as there is no value
+
+  Gradient() = default;
+  Gradient(Tensor v) : value(std::move(v)) {}
+  Gradient(Tensor a, Tensor b) : left(std::move(a)), right(std::move(b)) {}
+  explicit operator bool() const { return value.defined() || waits(); }
+  bool waits() const { return left.defined(); }
+  Tensor& get();  // computes what waits
+};
+
+// True when nobody else sees the tensor or its memory, and the memory is laid out without gaps.
+bool may_overwrite(const Tensor& x);
+
 struct OutputInfo {
   Dims shape;
   DType dtype = DType::none;
   Device* device = nullptr;
-  Tensor buffer;  // the gradient collected so far, during backward
+  Gradient buffer;  // the gradient collected so far, during backward
   std::unique_ptr<HookList> hooks;
 };
 
@@ -95,17 +113,24 @@ void record(const Call& call, Tensor* out);
 // broadcasting) and cast to its dtype by the engine: rules need not care.
 class Vjp {
  public:
-  Vjp(Node& node, Tensor* grad_in, bool create_graph)
+  Vjp(Node& node, Gradient* grad_in, bool create_graph)
       : node_(node), grad_in_(grad_in), create_graph_(create_graph) {}
 
   // Gradient that arrived at output k; zeros where none did.
   Tensor grad(int k = 0) const;
-  bool has_grad(int k) const { return node_.outputs[k].buffer.defined(); }
+  bool has_grad(int k) const { return bool(node_.outputs[k].buffer); }
+  // The same gradient, which may still wait for its product.
+  const Gradient& gradient(int k = 0) const { return node_.outputs[k].buffer; }
   // Saved input or output; fails when it was modified in place since.
   Tensor in(int i) const;
   Tensor out(int k = 0) const;
   bool needs(int i) const { return i < node_.n_in && bool(node_.edges[i]); }
-  void set(int i, Tensor grad) { grad_in_[i] = std::move(grad); }
+  void set(int i, Tensor grad) { grad_in_[i].value = std::move(grad); }
+  // The gradient left · right, of the input's shape and dtype; it may wait.
+  void set_product(int i, Tensor left, Tensor right);
+  // The sum of what has arrived so far where the gradient of input i goes, if it is row-major and
+  // the rule may write to it; else undefined. A rule that takes it sets it with its own part added.
+  Tensor take_sum(int i);
 
   int n_in() const { return node_.n_in; }
   const Attrs& attrs() const { return node_.attrs; }
@@ -122,7 +147,7 @@ class Vjp {
 
  private:
   Node& node_;
-  Tensor* grad_in_;
+  Gradient* grad_in_;
   bool create_graph_;
 };
 

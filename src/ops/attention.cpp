@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/cut.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 
@@ -80,10 +81,14 @@ const Primitive attention_grad_p{{.name = "attention_grad",
 void attention_vjp(Vjp& v) {
   const Tensor grad = with_whole_rows(v.grad()), q = v.in(0), k = v.in(1), value = v.in(2);
   const Tensor mask = v.i(2) ? v.in(3) : Tensor(), result = v.out(0), lse = v.out(1);
-  const Meta metas[] = {meta_rows_like(q), meta_rows_like(k), meta_rows_like(value)};
+  const Tensor* const inputs[] = {&q, &k, &value};
   Tensor out[3];
-  run_multi(attention_grad_p, {&grad, &q, &k, &value, &mask, &result, &lse},
-            Attrs(v.i(0), v.f(1)), metas, out);
+  // Of one projection, or keys and values of one.
+  if (!empty_like_parts(inputs, 3, out)) empty_like_parts(inputs + 1, 2, out + 1);
+  for (int i = 0; i < 3; ++i)
+    if (!out[i].defined()) out[i] = empty(meta_rows_like(*inputs[i]));
+  dispatch({attention_grad_p, {&grad, &q, &k, &value, &mask, &result, &lse},
+            Attrs(v.i(0), v.f(1))}, out);
   for (int i = 0; i < 3; ++i)
     if (v.needs(i)) v.set(i, out[i]);
 }

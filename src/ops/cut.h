@@ -30,4 +30,8 @@ Tensor embed(const Tensor& value, const Dims& shape, const Cuts& cuts);
 // An index in [-size, size) counted from the front; INDEX error naming it, the axis and the size.
 int64_t wrap_index(int64_t index, int axis, int64_t size);
 
+// Memory for the gradients of n tensors that are parts of one and lie in it at equal distances, as
+// those that chunk() gives, laid out as they are: joining them again is free. False: they are not.
+bool empty_like_parts(const Tensor* const* parts, int n, Tensor* out);
+
 }  // namespace tf

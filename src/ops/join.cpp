@@ -53,12 +53,29 @@ Tensor joined(const std::vector<Tensor>& xs, int dim) {
   return run(concat_p, Inputs(list.data(), int(list.size())), Attrs(dim), meta);
 }
 
-// Several parts in one call, so that their gradients are joined by one copy instead of being
-// embedded in zeros and added up. The number of outputs belongs to a primitive: one for each.
+// The whole of which xs are the parts along `dim`, if they lie in memory as those; else undefined.
+Tensor whole_of(const std::vector<Tensor>& xs, int dim) {
+  const TensorImpl& first = *xs[0].get();
+  int64_t length = 0;
+  for (const Tensor& x : xs) {
+    if (&x.storage() != &xs[0].storage() || !(x.strides() == first.strides) ||
+        x.get()->offset != first.offset + length * first.strides[dim])
+      return Tensor();
+    length += x.size(dim);
+  }
+  Dims shape = first.shape;
+  shape[dim] = length;
+  return alias(xs[0], shape, first.strides, first.offset);
+}
+
+// Several parts in one call, so that their gradients are joined by one copy at most instead of
+// being embedded in zeros and added up. The number of outputs belongs to a primitive: one for each.
 void split_vjp(Vjp& v) {
+  const int dim = int(v.i(0));
   std::vector<Tensor> grads;
   for (int k = 0; k < v.i(1); ++k) grads.push_back(v.grad(k));
-  v.set(0, joined(grads, int(v.i(0))));
+  const Tensor whole = v.create_graph() ? Tensor() : whole_of(grads, dim);
+  v.set(0, whole.defined() ? whole : joined(grads, dim));
 }
 constexpr PrimitiveSpec split_into(const char* name, int parts) {
   return {.name = name, .signature = "x; int dim, int parts", .vjp = split_vjp, .flags = kView,
@@ -94,6 +111,25 @@ std::vector<Tensor> pieces(const Tensor& x, int dim, int64_t each, int64_t count
 }
 
 }  // namespace
+
+bool empty_like_parts(const Tensor* const* parts, int n, Tensor* out) {
+  const TensorImpl& first = *parts[0]->get();
+  if (n < 2 || first.shape.size() == kMaxDims) return false;
+  const int64_t distance = parts[1]->get()->offset - first.offset;
+  for (int i = 0; i < n; ++i) {
+    const TensorImpl& x = *parts[i]->get();
+    if (&*x.storage != &*first.storage || x.dtype != first.dtype || !(x.shape == first.shape) ||
+        !(x.strides == first.strides) || x.offset != first.offset + i * distance)
+      return false;
+  }
+  Meta whole{first.shape, first.strides, first.dtype, &parts[0]->device()};
+  whole.shape.insert(0, n);
+  whole.strides.insert(0, distance);
+  if (!is_dense(whole.shape, whole.strides)) return false;
+  const Tensor all = empty(whole);
+  for (int i = 0; i < n; ++i) out[i] = alias(all, first.shape, first.strides, i * distance);
+  return true;
+}
 
 //@op concat(Tensor[] xs, int dim=0) -> Tensor
 //@ since: 0.1

@@ -2,13 +2,18 @@
 // SPDX-License-Identifier: MIT
 #include "ops/op.h"
 #include "ops/ops.h"
+#include "ops/product.h"
 
 namespace tf {
 namespace {
 
 // Both operands have two dimensions or more, with the same batch dimensions.
 void matmul_vjp(Vjp& v) {
-  if (v.needs(0)) v.set(0, matmul(v.grad(), swapaxes(v.in(1), -1, -2)));
+  if (v.needs(0) && v.in(1).ndim() == 2) {
+    v.set_product(0, v.grad(), swapaxes(v.in(1), 0, 1));
+  } else if (v.needs(0)) {
+    v.set(0, matmul(v.grad(), swapaxes(v.in(1), -1, -2)));
+  }
   if (v.needs(1)) v.set(1, matmul(swapaxes(v.in(0), -1, -2), v.grad()));
 }
 // a (…, m, k), b (…, k, n), out (…, m, n) row-major.
@@ -17,50 +22,6 @@ const Primitive matmul_p{{.name = "matmul",
                           .vjp = matmul_vjp,
                           .save_in = bits({0, 1}),
                           .flags = kSaveForOthers}};
-
-// The derivative of an activation from its result, times grad.
-Tensor through_activation(tf_activation activation, const Tensor& grad, const Tensor& y) {
-  switch (activation) {
-    case TINYFIN_ACTIVATION_RELU: return relu_mask(grad, y);
-    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid_backward(grad, y);
-    case TINYFIN_ACTIVATION_TANH: return tanh_backward(grad, y);
-    default: return grad;
-  }
-}
-
-// Activations whose derivative the result tells: the layer need not keep what went in.
-bool told_by_result(tf_activation activation) {
-  return activation == TINYFIN_ACTIVATION_NONE || activation == TINYFIN_ACTIVATION_RELU ||
-         activation == TINYFIN_ACTIVATION_SIGMOID || activation == TINYFIN_ACTIVATION_TANH;
-}
-
-void linear_vjp(Vjp& v) {
-  const Tensor grad = through_activation(tf_activation(v.i(0)), v.grad(), v.out());
-  const int64_t rows[] = {0};
-  if (v.needs(0)) v.set(0, matmul(grad, v.in(1)));
-  if (v.needs(1)) v.set(1, matmul(swapaxes(grad, 0, 1), v.in(0)));
-  if (v.needs(2)) v.set(2, sum(grad, rows));
-}
-
-void linear_decompose(const Call& call, Tensor* out) {
-  Tensor z = matmul(call.in[0], swapaxes(call.in[1], 0, 1));
-  if (call.in[2].defined()) z = add(z, call.in[2]);
-  out[0] = activate(z, tf_activation(call.attrs.i(0)));
-}
-
-// x (rows, in) of any strides, weight (out, in), bias (out), out (rows, out) row-major.
-const Primitive linear_p{{.name = "linear",
-                          .signature = "x weight bias?; int activation",
-                          .vjp = linear_vjp,
-                          .save_in = bits({0, 1}),
-                          .save_out = bits({0}),
-                          .decompose = linear_decompose}};
-
-Tensor run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                  tf_activation activation) {
-  return run(linear_p, {&x, &weight, &bias}, Attrs(int64_t(activation)),
-             meta_of_shape({x.size(0), weight.size(0)}, x.dtype(), x.device()));
-}
 
 Dims leading(const Tensor& x, int without) { return Dims(x.shape().data(), x.ndim() - without); }
 
@@ -79,6 +40,93 @@ Tensor rows_like(const Tensor& rows, const Tensor& x) {
   return reshape(rows, as_list(shape));
 }
 
+// Activations whose derivative the result tells: the layer need not keep what went in.
+bool told_by_result(tf_activation activation) {
+  return activation == TINYFIN_ACTIVATION_NONE || activation == TINYFIN_ACTIVATION_RELU ||
+         activation == TINYFIN_ACTIVATION_SIGMOID || activation == TINYFIN_ACTIVATION_TANH;
+}
+
+// grad times the derivative of such an activation.
+Tensor through_activation(tf_activation activation, const Tensor& grad, const Tensor& result) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU: return relu_mask(grad, result);
+    case TINYFIN_ACTIVATION_SIGMOID: return sigmoid_backward(grad, result);
+    case TINYFIN_ACTIVATION_TANH: return tanh_backward(grad, result);
+    default: return grad;
+  }
+}
+
+// x itself if its leading dimensions are one of constant stride, else a recorded copy.
+Tensor with_rows_in_line(const Tensor& x) {
+  int inner = -1;  // the dimension inside d that is longer than 1
+  for (int d = x.ndim() - 2; d >= 0; --d) {
+    if (x.size(d) == 1) continue;
+    if (inner >= 0 && x.strides()[d] != x.strides()[inner] * x.size(inner)) return contiguous(x);
+    inner = d;
+  }
+  return x;
+}
+
+void product_through_decompose(const Call& call, Tensor* out) {
+  const Tensor product = matmul(call.in[0], call.in[1]);
+  const Tensor z = call.in[2].defined() ? add(call.in[2], product) : product;
+  out[0] = call.in[3].defined()
+               ? through_activation(tf_activation(call.attrs.i(0)), z, call.in[3])
+               : z;
+}
+
+// (base + a · b) times the derivative of the activation whose result is given. a (…, k), the leading
+// dimensions of which are one of constant stride, b (k, n) of any strides; base, result and out
+// (…, n) row-major; base may be out.
+const Primitive product_through_p{{.name = "product_through",
+                                   .signature = "a b base? result?; int activation",
+                                   .decompose = product_through_decompose}};
+
+// The gradient of what goes into the layer's activation.
+Tensor grad_before_activation(const Vjp& v) {
+  const tf_activation activation = tf_activation(v.i(0));
+  const Tensor result = v.out();
+  if (activation == TINYFIN_ACTIVATION_NONE || !v.gradient().waits())
+    return through_activation(activation, v.grad(), result);
+  const Gradient& grad = v.gradient();
+  const Tensor a = with_rows_in_line(grad.left), none;
+  return run(product_through_p, {&a, &grad.right, &none, &result}, Attrs(int64_t(activation)),
+             meta_of_shape(result.shape(), result.dtype(), result.device()));
+}
+
+void linear_vjp(Vjp& v) {
+  const Tensor before_activation = grad_before_activation(v);
+  if (v.needs(0)) v.set_product(0, before_activation, v.in(1));
+  if (!v.needs(1) && !v.needs(2)) return;
+  const Tensor grad = rows_of(before_activation);
+  const int64_t rows[] = {0};
+  if (v.needs(1)) v.set(1, matmul(swapaxes(grad, 0, 1), rows_of(v.in(0))));
+  if (v.needs(2)) v.set(2, sum(grad, rows));
+}
+
+void linear_decompose(const Call& call, Tensor* out) {
+  Tensor z = matmul(call.in[0], swapaxes(call.in[1], 0, 1));
+  if (call.in[2].defined()) z = add(z, call.in[2]);
+  out[0] = activate(z, tf_activation(call.attrs.i(0)));
+}
+
+// x (…, in), the leading dimensions of which are one of constant stride, weight (out, in) and bias
+// (out) of any strides; out (…, out) row-major.
+const Primitive linear_p{{.name = "linear",
+                          .signature = "x weight bias?; int activation",
+                          .vjp = linear_vjp,
+                          .save_in = bits({0, 1}),
+                          .save_out = bits({0}),
+                          .decompose = linear_decompose}};
+
+Tensor run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  tf_activation activation) {
+  Dims shape = leading(x, 1);
+  shape.push_back(weight.size(0));
+  return run(linear_p, {&x, &weight, &bias}, Attrs(int64_t(activation)),
+             meta_of_shape(shape, x.dtype(), x.device()));
+}
+
 Tensor with_batch(const Tensor& x, Dims batch) {
   batch.push_back(x.size(-2));
   batch.push_back(x.size(-1));
@@ -92,6 +140,17 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
   shape.push_back(b.size(-1));
   return run(matmul_p, {&x, &y}, Attrs(), meta_of_shape(shape, a.dtype(), a.device()));
 }
+
+}  // namespace
+
+void add_product_(Tensor& sum, const Tensor& a, const Tensor& b) {
+  NoGrad no_grad;
+  const Tensor rows = with_rows_in_line(a), none;
+  dispatch({product_through_p, {&rows, &b, &sum, &none}, Attrs(int64_t(TINYFIN_ACTIVATION_NONE))},
+           &sum, /*keep_out=*/true);
+}
+
+namespace {
 
 void check_vector(const Tensor& x, const char* name) {
   TF_CHECK(x.ndim() == 1, TINYFIN_ERROR_SHAPE, "received ", name, " of shape ",
@@ -202,10 +261,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check_float(weight, "weight");
   const auto [input, w] = promote(x, weight);
   const Tensor b = bias.defined() ? cast_to(bias, w.dtype()) : bias;
-  const Tensor rows = rows_of(input);
+  const Tensor rows = with_rows_in_line(input);
   if (!told_by_result(activation) && wants_grad(linear_p, {&rows, &w, &b}))
-    return activate(rows_like(run_linear(rows, w, b, TINYFIN_ACTIVATION_NONE), input), activation);
-  return rows_like(run_linear(rows, w, b, activation), input);
+    return activate(run_linear(rows, w, b, TINYFIN_ACTIVATION_NONE), activation);
+  return run_linear(rows, w, b, activation);
 }
 
 }  // namespace tf

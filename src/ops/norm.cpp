@@ -47,10 +47,11 @@ Dims leading(const Tensor& x, int dims) { return Dims(x.shape().data(), x.ndim()
 
 // Layer normalisation --------------------------------------------------------------------
 
-// grad, x (…, n), weight (n), mean and rstd (…), n being one dimension or more, all row-major;
-// out: the gradients of x, weight and bias, the last two with no elements where not asked for.
+// grad, x (…, n), weight (n), mean and rstd (…), base (…, n), n being one dimension or more, all
+// row-major; out: the gradients of x, weight and bias, the last two with no elements where not asked
+// for. base is added to the first and may be its memory.
 const Primitive layer_norm_grad_p{{.name = "layer_norm_grad",
-                                   .signature = "grad x weight? mean rstd; int dims",
+                                   .signature = "grad x weight? mean rstd base?; int dims",
                                    .n_out = 3,
                                    .diff_out = 0}};
 
@@ -60,13 +61,13 @@ void layer_norm_vjp(Vjp& v) {
   const int64_t dims = v.i(0);
   Dims affine{0};
   if (v.needs(1) || v.needs(2)) affine = Dims(x.shape().data() + x.ndim() - dims, dims);
+  // Beside a residual connection its gradient is there already.
+  const Tensor base = v.needs(0) ? v.take_sum(0) : Tensor();
   const Meta of_affine = meta_of_shape(affine, x.dtype(), x.device());
-  const Meta metas[] = {meta_like(x), of_affine, of_affine};
-  Tensor out[3];
-  run_multi(layer_norm_grad_p, {&grad, &x, &weight, &mean, &rstd}, Attrs(dims), metas, out);
-  if (v.needs(0)) v.set(0, out[0]);
-  if (v.needs(1)) v.set(1, out[1]);
-  if (v.needs(2)) v.set(2, out[2]);
+  Tensor out[] = {base.defined() ? base : empty(meta_like(x)), empty(of_affine), empty(of_affine)};
+  dispatch({layer_norm_grad_p, {&grad, &x, &weight, &mean, &rstd, &base}, Attrs(dims)}, out);
+  for (int i = 0; i < 3; ++i)
+    if (v.needs(i)) v.set(i, std::move(out[i]));
 }
 
 void layer_norm_decompose(const Call& call, Tensor* out) {

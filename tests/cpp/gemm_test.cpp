@@ -98,6 +98,7 @@ struct Case {
   bool accumulate = false, bias = false;
   int64_t bias_step = 1;
   tf_activation activation = TINYFIN_ACTIVATION_NONE;
+  bool through = false;
 };
 
 std::string text(const Case& c) {
@@ -120,10 +121,20 @@ long double activated(tf_activation activation, long double x) {
   }
 }
 
+// The derivative of activations whose result tells it.
+long double derivative(tf_activation activation, long double result) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU: return result > 0;
+    case TINYFIN_ACTIVATION_SIGMOID: return result * (1 - result);
+    case TINYFIN_ACTIVATION_TANH: return 1 - result * result;
+    default: return 1;
+  }
+}
+
 template <class T>
 struct Problem {
   Matrix<T> a, b;
-  std::vector<T> c, bias;
+  std::vector<T> c, bias, result;
   Gemm<T> g;
 };
 
@@ -146,6 +157,8 @@ Problem<T> problem(const Case& c, std::mt19937& rng) {
   p.g.reduce = c.reduce;
   p.g.a_step = p.a.step;
   p.g.b_step = p.b.step;
+  if (c.through) p.result = random_matrix<T>(c.m, ldc, 1, Order::kRows, 0, rng).memory;
+  if (c.through) p.g.result = p.result.data();
   return p;
 }
 
@@ -162,7 +175,9 @@ void expect_right(const Problem<T>& p, const char* isa, const Case& c) {
           sum += (long double)g.a[r * g.a_step + i * g.a_row + q * g.a_col] *
                  g.b[r * g.b_step + q * g.b_row + j * g.b_col];
       if (g.bias) sum += g.bias[j * g.bias_step];
-      const long double want = activated(g.activation, sum);
+      const long double want =
+          g.result ? sum * derivative(g.activation, g.result[i * g.ldc + j])
+                   : activated(g.activation, sum);
       const T got = p.c[size_t(i * g.ldc + j)];
       ASSERT_LE(std::abs(got - want), bound * (1 + std::abs(want)))
           << isa << " " << text(c) << " at " << i << ", " << j << ": " << got << ", expected "
@@ -308,6 +323,25 @@ TEST(Gemm, Activations) {
       }
 }
 
+// Times an activation's derivative, on every way.
+TEST(Gemm, ThroughActivations) {
+  const Case ways[] = {{1, 45, 70, 1, Order::kRows, Order::kColumns},
+                       {19, 1, 9},
+                       {33, 45, 210, 1, Order::kRows, Order::kColumns, 1},
+                       {61, 165, 600, 1, Order::kSpread, Order::kRows, 2},
+                       {7, 40, 0},
+                       {300, 275, 530}};
+  for (tf_activation activation :
+       {TINYFIN_ACTIVATION_RELU, TINYFIN_ACTIVATION_SIGMOID, TINYFIN_ACTIVATION_TANH})
+    for (Case c : ways) {
+      c.activation = activation;
+      c.through = true;
+      c.accumulate = c.m == 61;
+      check_both(c);
+      if (HasFatalFailure()) return;
+    }
+}
+
 TEST(Gemm, NanGoesThroughRelu) {
   for (const Entry<float>& entry : entries<float>()) {
     std::vector<float> a(3, 1.0f), b(3 * 20, 1.0f), c(20);
@@ -351,6 +385,9 @@ TEST(Gemm, SameBitsForAnyThreads) {
         d.bias = true;
         check_threads<float>(d);
         check_threads<double>(d);
+        d.activation = TINYFIN_ACTIVATION_TANH;
+        d.through = true;
+        check_threads<float>(d);
       }
 }
 

@@ -90,6 +90,18 @@ inline void map_block(T* c, int64_t ldc, int64_t rows, int64_t columns, const F&
   }
 }
 
+// The same with a second array that is read, laid out as the first: c = f(c, d).
+template <class T, class F>
+inline void map_block(T* c, const T* d, int64_t ld, int64_t rows, int64_t columns, const F& f) {
+  constexpr int64_t kW = Vec<T>::kWidth;
+  for (int64_t i = 0; i < rows; ++i, c += ld, d += ld) {
+    int64_t j = 0;
+    for (; j + kW <= columns; j += kW) store(c + j, f(load(c + j), load(d + j)));
+    if (j < columns)
+      store_n(c + j, f(load_n(c + j, columns - j), load_n(d + j, columns - j)), columns - j);
+  }
+}
+
 template <class T>
 void activate(tf_activation activation, T* c, int64_t ldc, int64_t rows, int64_t columns) {
   using V = Vec<T>;
@@ -103,6 +115,24 @@ void activate(tf_activation activation, T* c, int64_t ldc, int64_t rows, int64_t
     case TINYFIN_ACTIVATION_SIGMOID: return apply([](V x) TF_ALWAYS_INLINE { return sigmoid(x); });
     case TINYFIN_ACTIVATION_TANH: return apply([](V x) TF_ALWAYS_INLINE { return tanh(x); });
     case TINYFIN_ACTIVATION_SILU: return apply([](V x) TF_ALWAYS_INLINE { return silu(x); });
+    default: return;
+  }
+}
+
+// A block of gradients, times the derivative of an activation whose result, laid out as the block,
+// tells it.
+template <class T>
+void through_activation(tf_activation activation, T* c, const T* result, int64_t ld, int64_t rows,
+                        int64_t columns) {
+  using V = Vec<T>;
+  const auto apply = [&](const auto& f) { map_block(c, result, ld, rows, columns, f); };
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU:
+      return apply([](V g, V y) TF_ALWAYS_INLINE { return select(y > V(T(0)), g, V(T(0))); });
+    case TINYFIN_ACTIVATION_SIGMOID:
+      return apply([](V g, V y) TF_ALWAYS_INLINE { return g * (y - y * y); });
+    case TINYFIN_ACTIVATION_TANH:
+      return apply([](V g, V y) TF_ALWAYS_INLINE { return g * (V(T(1)) - y * y); });
     default: return;
   }
 }

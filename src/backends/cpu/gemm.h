@@ -2,6 +2,7 @@
 // convolution as implicit GEMM.
 //
 //   C = activation([C +] sum over r of A_r · B_r + bias),  A_r (m,k), B_r (k,n), C (m,n)
+//   C = ([C +] sum over r of A_r · B_r + bias) * the activation's derivative, where `result` is given
 //
 // Every element of C is one chain of multiply-adds over r and k in ascending order (short
 // vectors: a fixed tree, chosen by m, n, k and strides alone), so neither the cut into tiles
@@ -31,6 +32,16 @@ struct Gemm {
   tf_activation activation = TINYFIN_ACTIVATION_NONE;
   int64_t reduce = 1;  // how many products are summed (0: none, C becomes the epilogue of 0)
   int64_t a_step = 0, b_step = 0;
+  // The result of the activation whose derivative is multiplied by, laid out as C, or null.
+  const T* result = nullptr;
+
+  bool ends_in_relu() const { return activation == TINYFIN_ACTIVATION_RELU && !result; }
+  // C and result from an element on.
+  void move_to(int64_t row, int64_t column) {
+    const int64_t by = row * ldc + column;
+    c += by;
+    if (result) result += by;
+  }
 };
 
 // Products of one shape at strided places: index i of dimension d moves the pointers by

@@ -3,9 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "backends/cpu/activation.h"
-#include "backends/cpu/gemm.h"
-#include "backends/cpu/simd.h"
+#include "backends/cpu/gemm_panel.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -87,6 +85,7 @@ void gemm_by_dots(const Gemm<T>& g, int64_t begin, int64_t end) {
   if (g.m - i == 3) dot_rows<3>(g, i, begin, end);
   if (g.m - i == 2) dot_rows<2>(g, i, begin, end);
   if (g.m - i == 1) dot_rows<1>(g, i, begin, end);
+  if (g.result) return finish_piece(g, g.c + begin, g.m, end - begin);
   activate(g.activation, g.c + begin, g.ldc, g.m, end - begin);
 }
 

@@ -28,6 +28,23 @@ struct Rows {
   int64_t start(int64_t i) const { return i * height + smaller(i, higher); }
 };
 
+// What follows the sums in a piece of C that they are computed for as a whole. Over register tiles
+// the result's rows would meet C's in the same sets of L1.
+template <class T>
+inline void finish_piece(const Gemm<T>& g, T* c, int64_t rows, int64_t columns) {
+  if (g.result)
+    through_activation(g.activation, c, g.result + (c - g.c), g.ldc, rows, columns);
+}
+
+// To L2, long before it is read.
+template <class T>
+inline void prefetch_block(const T* at, int64_t ld, int64_t rows, int64_t columns) {
+  for (int64_t i = 0; i < rows; ++i, at += ld) {
+    __builtin_prefetch(at, 0, 2);
+    __builtin_prefetch(at + columns - 1, 0, 2);
+  }
+}
+
 template <class T>
 struct Panel {
   int64_t j, columns;  // columns [j, j + columns) of C
@@ -45,7 +62,7 @@ struct Panel {
   // come with the last product.
   void prepare(Tile<T>& t, const Gemm<T>& g, bool last) {
     t.tail = columns - (vectors - 1) * Vec<T>::kWidth;
-    t.floor = last && g.activation == TINYFIN_ACTIVATION_RELU ? T(0) : -T(INFINITY);
+    t.floor = last && g.ends_in_relu() ? T(0) : -T(INFINITY);
     t.bias = nullptr;
     if (!last || !g.bias) return;
     t.bias = g.bias + j;
@@ -61,11 +78,12 @@ struct Panel {
                 int64_t end, const T* b, Layout layout, bool last, const AOf& a_of) {
     prepare(t, g, last);
     const TileFn<T>* run = tiles_for<T>(vectors, layout);
-    const bool more = last && g.activation != TINYFIN_ACTIVATION_RELU;
+    const bool more = last && !g.ends_in_relu() && !g.result;
     for (int64_t i = begin, row = rows.start(begin); i < end; row += rows.size(i++)) {
       const int64_t height = rows.size(i);
       T* c = g.c + (top + row) * g.ldc + j;
       t.next = i + 1 < end ? c + height * g.ldc : nullptr;
+      if (last && g.result) prefetch_block(g.result + (c - g.c), g.ldc, height, columns);
       run[height - 1](t, a_of(i, row), b, c);
       if (more) activate(g.activation, c, g.ldc, height, columns);
     }

@@ -162,6 +162,10 @@ struct Shared {
                        return there ? a + first_row * g.a_row : packed_a + i * a_pitch(k);
                      });
     }
+    if (!last) return;
+    const int64_t top = rows.start(first_tile), left = first_panel * kPanelWidth<T>;
+    finish_piece(g, g.c + (row + top) * g.ldc + column + left, rows.start(end_tile) - top,
+                 smaller(end_panel * kPanelWidth<T>, columns) - left);
   }
 
   tf_status multiply_all() const {

@@ -45,7 +45,7 @@ struct Turned {
     t.reduce = 1;
     t.a_row = g.b_col;
     t.ldc = g.ldc;
-    t.floor = g.activation == TINYFIN_ACTIVATION_RELU ? T(0) : -T(INFINITY);
+    t.floor = g.ends_in_relu() ? T(0) : -T(INFINITY);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t j = columns.start(i), count = columns.size(i);
       t.bias = nullptr;
@@ -60,10 +60,12 @@ struct Turned {
         t.tail = height(p) - (vectors - 1) * kW;
         tiles_for<T>(vectors, Layout::kTurned)[count - 1](t, g.b + j * g.b_col,
                                                           packed + p * kWidth * g.k, c);
-        if (g.activation != TINYFIN_ACTIVATION_RELU)
+        if (!g.ends_in_relu() && !g.result)
           activate(g.activation, c, g.ldc, height(p), count);
       }
     }
+    const int64_t first = columns.start(begin);
+    finish_piece(g, g.c + first, g.m, columns.start(end) - first);
   }
 };
 

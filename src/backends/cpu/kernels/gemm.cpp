@@ -86,6 +86,7 @@ void gemm_serial(const Gemm<T>& g) {
     }
   }
   if (packed_a) host->host_free(packed_a, packed_bytes);
+  finish_piece(g, g.c, g.m, g.n);
 }
 
 // Tiles for the pool -----------------------------------------------------------------------
@@ -126,12 +127,12 @@ Gemm<T> part_of(Gemm<T> g, bool down, int64_t begin, int64_t end) {
   if (down) {
     g.m = end - begin;
     g.a += begin * g.a_row;
-    g.c += begin * g.ldc;
+    g.move_to(begin, 0);
     return g;
   }
   g.n = end - begin;
   g.b += begin * g.b_col;
-  g.c += begin;
+  g.move_to(0, begin);
   if (g.bias) g.bias += begin * g.bias_step;
   return g;
 }
@@ -188,6 +189,7 @@ Halves<T> halves(const Gemm<T>& g) {
   two.first.k = half;
   two.first.bias = nullptr;
   two.first.activation = TINYFIN_ACTIVATION_NONE;
+  two.first.result = nullptr;
   two.rest.k -= half;
   two.rest.a += half * g.a_col;
   two.rest.b += half * g.b_row;

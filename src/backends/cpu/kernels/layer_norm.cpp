@@ -61,6 +61,7 @@ TF_INLINE void stream_row(T* out, int64_t n, const F& f) {
 template <class T>
 struct RowGradient {
   const T *grad, *x, *weight, *means, *rstds;  // means: null where they are 0
+  const T* base;                               // what dx is added to, or null
   T* dx;
   int64_t n;
   bool streams;  // dx past the caches
@@ -98,11 +99,13 @@ static inline void gradient_of_rows(const RowGradient<T>& a, int64_t r, T* dw, T
   });
   unroll<kRows>([&](auto k) TF_ALWAYS_INLINE {
     const V mean_g(kCentred ? T(sum(s[k]) / T(n)) : T(0)), mean_gu(sum(q[k]) / T(n));
+    const T* const base = a.base ? a.base + (r + k) * n : nullptr;
     const auto result = [&](int64_t i, int64_t m) TF_ALWAYS_INLINE {
       V g = load_lanes(grad + k * n + i, m);
       const V unit = (load_lanes(x + k * n + i, m) - mean[k]) * rstd[k];
       if (a.weight) g *= load_lanes(a.weight + i, m);
-      return (g - mean_g - unit * mean_gu) * rstd[k];
+      const V d = (g - mean_g - unit * mean_gu) * rstd[k];
+      return base ? load_lanes(base + i, m) + d : d;
     };
     T* const dx = a.dx + (r + k) * n;
     if (a.streams) stream_row(dx, n, result);
@@ -177,12 +180,12 @@ static tf_status layer_norm_kernel(const tf_kernel_call* c, void*) {
 }
 TF_KERNEL(layer_norm, TINYFIN_DTYPES_FLOAT, layer_norm_kernel);
 
-// "grad x weight? mean rstd; dims"
+// "grad x weight? mean rstd base?; dims"
 template <class T>
 static tf_status layer_norm_grad(const tf_kernel_call* c) {
   const int64_t rows = numel(c->in[3]), n = rows ? numel(c->in[1]) / rows : 0;
   const RowGradient<T> a{data_of<T>(c->in[0]), data_of<T>(c->in[1]), data_of<T>(c->in[2]),
-                         data_of<T>(c->in[3]), data_of<T>(c->in[4]),
+                         data_of<T>(c->in[3]), data_of<T>(c->in[4]), data_of<T>(c->in[5]),
                          static_cast<T*>(c->out[0].data), n, beyond_caches<T>(rows * n)};
   return rows_gradient<true>(a, rows, c->out[1], &c->out[2]);
 }

@@ -28,6 +28,11 @@ Gemm<T> product(const tf_view& a, const tf_view& b, const tf_view& c) {
           b.strides[i],    b.strides[j], static_cast<T*>(c.data), c.shape[j]};
 }
 
+template <class T>
+T* data_of(const tf_view& v) {
+  return static_cast<T*>(v.data);
+}
+
 // Integers wrap around, as NumPy's do.
 template <class T, class Unsigned>
 tf_status integer_matmul(const Gemm<T>& g, const GemmBatch& batch) {
@@ -74,23 +79,36 @@ tf_status matmul_kernel(const tf_kernel_call* call, void*) {
 }
 TF_KERNEL(matmul, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_INT | TINYFIN_DTYPES_BFLOAT16, matmul_kernel);
 
+// A matrix whose rows are all dimensions of a view but the last, which are one of constant stride.
+struct RowsInLine {
+  int64_t count = 1, stride = 0;
+  explicit RowsInLine(const tf_view& v) {
+    for (int d = 0; d < v.ndim - 1; ++d) {
+      count *= v.shape[d];
+      if (v.shape[d] != 1) stride = v.strides[d];
+    }
+  }
+};
+
 template <class T>
 Gemm<T> layer(const tf_kernel_call* call) {
   const tf_view &x = call->in[0], &weight = call->in[1], &bias = call->in[2];
+  const RowsInLine rows(x);
   // The weight is (out, in): its columns run along k.
-  const int64_t strides[] = {weight.strides[1], weight.strides[0]};
-  const tf_view transposed{weight.data, nullptr, strides, 2, weight.dtype};
-  Gemm<T> g = product<T>(x, transposed, call->out[0]);
+  Gemm<T> g{rows.count, weight.shape[0], weight.shape[1],
+            data_of<T>(x), rows.stride, x.strides[x.ndim - 1],
+            data_of<T>(weight), weight.strides[1], weight.strides[0],
+            data_of<T>(call->out[0]), weight.shape[0]};
   g.activation = tf_activation(call->attr[0].i);
   if (!absent(bias)) {
-    g.bias = static_cast<const T*>(bias.data);
+    g.bias = data_of<T>(bias);
     g.bias_step = bias.strides[0];
   }
   return g;
 }
 
-// "x weight bias?; int activation": x (rows, in), weight (out, in), bias (out), any strides;
-// out (rows, out) row-major.
+// "x weight bias?; int activation": x (…, in), the leading dimensions in line, weight (out, in),
+// bias (out), any strides; out (…, out) row-major.
 tf_status linear_kernel(const tf_kernel_call* call, void*) {
   if (call->out[0].dtype == TINYFIN_BFLOAT16 && !all_bf16(call)) return TINYFIN_ERROR_UNSUPPORTED;
   switch (call->out[0].dtype) {
@@ -101,6 +119,36 @@ tf_status linear_kernel(const tf_kernel_call* call, void*) {
   }
 }
 TF_KERNEL(linear, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_BFLOAT16, linear_kernel);
+
+// "a b base? result?; int activation": a (…, k), the leading dimensions in line, b (k, n), any
+// strides; base, result and out (…, n) row-major. base may be out.
+template <class T>
+tf_status product_through(const tf_kernel_call* call) {
+  const tf_view &a = call->in[0], &b = call->in[1], &base = call->in[2], &result = call->in[3];
+  const tf_view& out = call->out[0];
+  const RowsInLine rows(a);
+  Gemm<T> g{rows.count, b.shape[1], b.shape[0],
+            data_of<T>(a), rows.stride, a.strides[a.ndim - 1],
+            data_of<T>(b), b.strides[0], b.strides[1],
+            data_of<T>(out), b.shape[1]};
+  if (!absent(base)) {
+    if (base.data != out.data) memcpy(out.data, base.data, size_t(numel(out)) * sizeof(T));
+    g.accumulate = true;
+  }
+  if (!absent(result)) {
+    g.activation = tf_activation(call->attr[0].i);
+    g.result = data_of<T>(result);
+  }
+  return gemm_parallel(g);
+}
+tf_status product_through_kernel(const tf_kernel_call* call, void*) {
+  switch (call->out[0].dtype) {
+    case TINYFIN_FLOAT32: return product_through<float>(call);
+    case TINYFIN_FLOAT64: return product_through<double>(call);
+    default: return TINYFIN_ERROR_UNSUPPORTED;
+  }
+}
+TF_KERNEL(product_through, TINYFIN_DTYPES_FLOAT, product_through_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

@@ -40,13 +40,46 @@ const Define matmul("matmul", [](const Call& c) {
   });
 });
 
-// x (rows, in), weight (out, in), bias (out): activation(x weight^T + bias)
+// x (…, in) · weight (out, in), transposed, + bias (out) at position i of (…, out)
+double before_activation(const Call& c, const Index& i) {
+  const Array &x = c.in[0], &weight = c.in[1], &bias = c.in[2];
+  const int last = x.ndim - 1;
+  double sum = bias.present() ? bias.get({{i[last]}}) : 0;
+  Index at = i;
+  for (int64_t k = 0; k < x.size(-1); ++k) {
+    at[last] = k;
+    sum += x.get(at) * weight.get({{i[last], k}});
+  }
+  return sum;
+}
+
 const Define linear("linear", [](const Call& c) {
-  const Array &x = c.in[0], &weight = c.in[1], &bias = c.in[2], &out = c.out[0];
-  for_each(out, [&](const Index& i) {
-    double sum = bias.present() ? bias.get({{i[1]}}) : 0;
-    for (int64_t k = 0; k < x.size(1); ++k) sum += x.get({{i[0], k}}) * weight.get({{i[1], k}});
-    out.set(i, activated(sum, tf_activation(c.i(0))));
+  for_each(c.out[0], [&](const Index& i) {
+    c.out[0].set(i, activated(before_activation(c, i), tf_activation(c.i(0))));
+  });
+}, TINYFIN_DTYPES_FLOAT);
+
+double through(double grad, double result, tf_activation kind) {
+  switch (kind) {
+    case TINYFIN_ACTIVATION_RELU: return result > 0 ? grad : 0;
+    case TINYFIN_ACTIVATION_SIGMOID: return grad * result * (1 - result);
+    case TINYFIN_ACTIVATION_TANH: return grad * (1 - result * result);
+    default: return grad;
+  }
+}
+
+// (base + a (…, k) · b (k, n)) times the derivative of the activation whose result is given
+const Define product_through("product_through", [](const Call& c) {
+  const Array &a = c.in[0], &b = c.in[1], &base = c.in[2], &result = c.in[3];
+  const int last = a.ndim - 1;
+  for_each(c.out[0], [&](const Index& i) {
+    double sum = base.present() ? base.get(i) : 0;
+    Index at = i;
+    for (int64_t k = 0; k < a.size(-1); ++k) {
+      at[last] = k;
+      sum += a.get(at) * b.get({{k, i[last]}});
+    }
+    c.out[0].set(i, result.present() ? through(sum, result.get(i), tf_activation(c.i(0))) : sum);
   });
 }, TINYFIN_DTYPES_FLOAT);
 

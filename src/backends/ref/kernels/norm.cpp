@@ -43,12 +43,12 @@ size_t row_major(const Index& i, const Array& array) {
 }
 
 // With unit = (x - mean) rstd and g = grad weight:
-// dx = rstd (g - mean(g) - unit mean(g unit)), dweight = sum(grad unit), dbias = sum(grad).
+// dx = [base +] rstd (g - mean(g) - unit mean(g unit)), dweight = sum(grad unit), dbias = sum(grad).
 // grad_at(position): of the normalised values.
 template <class GradAt>
 void normalise_grad(const Call& c, const Group& group, double mean, double rstd,
                     std::vector<double>& dweight, std::vector<double>& dbias,
-                    const GradAt& grad_at) {
+                    const GradAt& grad_at, const Array* base = nullptr) {
   const Array &x = c.in[1], &weight = c.in[2];
   const double n = double(group.at.size());
   double mean_g = 0, mean_gu = 0;
@@ -64,7 +64,8 @@ void normalise_grad(const Call& c, const Group& group, double mean, double rstd,
   for (size_t k = 0; k < group.at.size(); ++k) {
     const double unit = (x.get(group.at[k]) - mean) * rstd;
     const double g = grad_at(group.at[k]) * scale_of(weight, group.affine[k]);
-    c.out[0].set(group.at[k], rstd * (g - mean_g - unit * mean_gu));
+    const double there = base && base->present() ? base->get(group.at[k]) : 0;
+    c.out[0].set(group.at[k], there + rstd * (g - mean_g - unit * mean_gu));
   }
 }
 
@@ -120,11 +121,12 @@ const Define layer_norm("layer_norm", [](const Call& c) {
   });
 }, TINYFIN_DTYPES_FLOAT);
 
-// grad x weight? mean rstd; dims → gradients of x, weight, bias; no elements: not asked for
+// grad x weight? mean rstd base?; dims → gradients of x, weight, bias; no elements: not asked for
 const Define layer_norm_grad("layer_norm_grad", [](const Call& c) {
   std::vector<double> dweight(size_t(c.out[1].numel()), 0.0), dbias(size_t(c.out[2].numel()), 0.0);
   for_rows(c.in[1], int(c.i(0)), [&](const Index& row, const Group& group) {
-    normalise_grad(c, group, c.in[3].get(row), c.in[4].get(row), dweight, dbias, plain(c));
+    normalise_grad(c, group, c.in[3].get(row), c.in[4].get(row), dweight, dbias, plain(c),
+                   &c.in[5]);
   });
   store(c.out[1], dweight);
   store(c.out[2], dbias);
