@@ -212,7 +212,7 @@ template <class T>
 static tf_status rms_norm_grad(const tf_kernel_call* c) {
   const int64_t rows = numel(c->in[3]), n = rows ? numel(c->in[1]) / rows : 0;
   const RowGradient<T> a{data_of<T>(c->in[0]), data_of<T>(c->in[1]), data_of<T>(c->in[2]), nullptr,
-                         data_of<T>(c->in[3]), static_cast<T*>(c->out[0].data), n,
+                         data_of<T>(c->in[3]), nullptr, static_cast<T*>(c->out[0].data), n,
                          beyond_caches<T>(rows * n)};
   return rows_gradient<false>(a, rows, c->out[1], nullptr);
 }
