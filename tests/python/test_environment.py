@@ -72,4 +72,4 @@ def test_instruction_sets(name):
 
 
 def test_this_process_has_one_of_them():
-    assert tinyfin.cpu_isa() in ("generic", "avx2", "avx512", "neon")
+    assert tinyfin.cpu_isa() in ("generic", "avx2", "avx512", "avx512_bf16", "neon")
