@@ -59,13 +59,13 @@ def test_instruction_sets_that_nobody_knows(name):
     assert isa in said.split("expected one of ")[1]
 
 
-@pytest.mark.parametrize("name", ["generic", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("name", ["generic", "avx2", "avx512", "avx512_bf16", "neon"])
 def test_instruction_sets(name):
     """The one that is asked for, or the best below it and a line that says so."""
     (_, isa), said = run(TINYFIN_ISA=name)
     assert (isa == name) == (said == "")
     best = run()[0][1]
-    ranks = ["generic", "avx2", "avx512"]
+    ranks = ["generic", "avx2", "avx512", "avx512_bf16"]
     if best in ranks and name in ranks:
         assert ranks.index(isa) <= ranks.index(name)
         assert isa == name or ranks.index(name) > ranks.index(best)
