@@ -1,7 +1,7 @@
 // Products of bfloat16 matrices, every instruction set this processor has, against sums in long
 // double that are rounded once: layouts, odd k, blocks, epilogues, threads, NaN and infinity.
 // SPDX-License-Identifier: MIT
-#define TF_ISA generic
+#define TF_ISA TF_BASE_ISA
 #include "backends/cpu/gemm_bf16.h"
 
 #include <gtest/gtest.h>
@@ -13,20 +13,11 @@
 #include <random>
 #include <vector>
 
+#include "backends/cpu/isa.h"
 #include "core/device.h"
 #include "core/parallel.h"
 
 namespace tf::cpu {
-
-// The same function, compiled for other instruction sets.
-#define DECLARE_GEMM(isa) \
-  namespace isa {         \
-  tf_status gemm_bf16(const Gemm<BFloat16>&, const GemmBatch&); \
-  }
-DECLARE_GEMM(avx2)
-DECLARE_GEMM(avx512)
-DECLARE_GEMM(avx512_bf16)
-
 namespace {
 
 using Product = Gemm<BFloat16>;
@@ -38,20 +29,9 @@ struct Entry {
 
 std::vector<Entry> entries() {
   cpu_device();  // the backend gets its host functions
-  std::vector<Entry> list{{"generic", generic::gemm_bf16}};
-#ifdef TF_HAVE_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    list.push_back({"avx2", avx2::gemm_bf16});
-#endif
-#ifdef TF_HAVE_AVX512
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    list.push_back({"avx512", avx512::gemm_bf16});
-#endif
-#ifdef TF_HAVE_AVX512_BF16
-  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl"))
-    list.push_back({"avx512_bf16", avx512_bf16::gemm_bf16});
-#endif
+  std::vector<Entry> list;
+  for (const InstructionSet& set : instruction_sets())
+    if (set.available) list.push_back({set.name, set.bf16_gemm});
   return list;
 }
 
