@@ -121,11 +121,8 @@ test-vmath: build ## every float through every function of vector math, on every
 	    --gtest_also_run_disabled_tests --gtest_filter='EveryFloat.*' || exit 1; \
 	done
 
-# Under a sanitizer only what this processor runs is worth the minutes that compiling takes.
-SANITIZED := $(if $(shell grep -m1 -o avx512f /proc/cpuinfo 2>/dev/null),avx512,avx2)
-
 asan ubsan tsan: build/.packages ## the C and C++ tests under a sanitizer
-	@test -f build/$@/build.ninja || cmake --preset $@ -DTINYFIN_X86_ISAS=$(SANITIZED)
+	@test -f build/$@/build.ninja || cmake --preset $@
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --preset $@ -j $(JOBS)
 
