@@ -199,7 +199,8 @@ void check(const Case& c) {
     rng.seed(7);
     Problem<T> again = problem<T>(c, rng);
     ASSERT_EQ(entry.parallel(again.g, {}), TINYFIN_OK);
-    ASSERT_EQ(0, std::memcmp(p.c.data(), again.c.data(), p.c.size() * sizeof(T)))
+    ASSERT_TRUE(p.c.empty() ||
+                std::memcmp(p.c.data(), again.c.data(), p.c.size() * sizeof(T)) == 0)
         << entry.isa << " " << text(c) << " in parallel";
   }
 }

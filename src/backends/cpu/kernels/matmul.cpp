@@ -132,7 +132,8 @@ tf_status product_through(const tf_kernel_call* call) {
             data_of<T>(b), b.strides[0], b.strides[1],
             data_of<T>(out), b.shape[1]};
   if (!absent(base)) {
-    if (base.data != out.data) memcpy(out.data, base.data, size_t(numel(out)) * sizeof(T));
+    const int64_t elements = base.data == out.data ? 0 : numel(out);
+    if (elements > 0) memcpy(out.data, base.data, size_t(elements) * sizeof(T));
     g.accumulate = true;
   }
   if (!absent(result)) {
