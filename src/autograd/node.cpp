@@ -7,6 +7,7 @@
 
 #include "autograd/engine.h"
 #include "ops/ops.h"
+#include "ops/product.h"
 
 namespace tf {
 namespace {
@@ -161,8 +162,15 @@ bool may_overwrite(const Tensor& x) {
 }
 
 void Vjp::set_product(int i, Tensor left, Tensor right) {
-  grad_in_[i] = create_graph_ ? Gradient(matmul(left, right))
-                              : Gradient(std::move(left), std::move(right));
+  const Edge& e = node_.edges[i];
+  if (Tensor sum = take_sum(i); sum.defined()) {
+    add_product_(sum, left, right);
+    set(i, std::move(sum));
+  } else if (!create_graph_ && e.node && (e.node->prim.flags & kTakesProducts)) {
+    grad_in_[i] = Gradient(std::move(left), std::move(right));
+  } else {
+    set(i, matmul(left, right));
+  }
 }
 
 Tensor Vjp::take_sum(int i) {

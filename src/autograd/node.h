@@ -48,9 +48,9 @@ struct SavedTensor {
   uint32_t version = 0;
 };
 
-// A gradient: a tensor, or two factors of which it is the product. A product waits until somebody
-// needs it: who adds it to another gradient or multiplies it element by element does so while it
-// is computed, without a pass of its own.
+// A gradient: a tensor, or two factors of which it is the product. A product waits for a rule that
+// takes it: one that multiplies it element by element does so while it is computed, without a pass
+// of its own.
 struct Gradient {
   Tensor value;
   Tensor left, right;  // (…, k) and (k, n), as long as there is no value
@@ -126,7 +126,8 @@ class Vjp {
   Tensor out(int k = 0) const;
   bool needs(int i) const { return i < node_.n_in && bool(node_.edges[i]); }
   void set(int i, Tensor grad) { grad_in_[i].value = std::move(grad); }
-  // The gradient left · right, of the input's shape and dtype; it may wait.
+  // The gradient left · right, of the input's shape and dtype. It is computed at once, while left is
+  // in the cache, and added to what has arrived; it waits only where the rule takes products.
   void set_product(int i, Tensor left, Tensor right);
   // The sum of what has arrived so far where the gradient of input i goes, if it is row-major and
   // the rule may write to it; else undefined. A rule that takes it sets it with its own part added.

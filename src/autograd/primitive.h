@@ -78,6 +78,8 @@ enum PrimitiveFlags : uint32_t {
   kKeepShapes = 16,
   // Converts between dtypes itself: nothing is converted for it.
   kConverts = 32,
+  // The vjp may use a gradient that is a product before it is computed (struct Gradient).
+  kTakesProducts = 64,
 };
 
 // Bits of inputs or outputs: input 0 is bit 0.

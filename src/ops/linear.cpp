@@ -117,6 +117,7 @@ const Primitive linear_p{{.name = "linear",
                           .vjp = linear_vjp,
                           .save_in = bits({0, 1}),
                           .save_out = bits({0}),
+                          .flags = kTakesProducts,
                           .decompose = linear_decompose}};
 
 Tensor run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
