@@ -83,6 +83,35 @@ TF_INLINE F64 minus_product(F64 c, F64 a, F64 b) {
   return (c - p.hi) - p.lo;
 }
 
+#if defined(TF_SIMD_AVX512) || defined(TF_SIMD_AVX2)
+
+template <int kMode, class T>
+TF_INLINE Vec<T> round_by(Vec<T> x) {
+  using Raw = typename Vec<T>::Raw;
+#if defined(TF_SIMD_AVX512)
+  if constexpr (sizeof(T) == 4) return Vec<T>((Raw)_mm512_maskz_roundscale_ps(-1, x.v, kMode));
+  if constexpr (sizeof(T) == 8) return Vec<T>((Raw)_mm512_maskz_roundscale_pd(-1, x.v, kMode));
+#else
+  if constexpr (sizeof(T) == 4) return Vec<T>((Raw)_mm256_round_ps(x.v, kMode));
+  if constexpr (sizeof(T) == 8) return Vec<T>((Raw)_mm256_round_pd(x.v, kMode));
+#endif
+}
+// The nearest integer, ties to even.
+template <class T>
+TF_INLINE Vec<T> round(Vec<T> x) {
+  return round_by<_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC>(x);
+}
+template <class T>
+TF_INLINE Vec<T> floor(Vec<T> x) {
+  return round_by<_MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC>(x);
+}
+template <class T>
+TF_INLINE Vec<T> ceil(Vec<T> x) {
+  return round_by<_MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC>(x);
+}
+
+#else
+
 // The nearest integer, ties to even. From 2^23 (2^52) on every number is whole; below, adding that
 // leaves no bits for a fraction.
 template <class T>
@@ -99,6 +128,8 @@ template <class T>
 TF_INLINE Vec<T> ceil(Vec<T> x) {
   return -floor(-x);
 }
+
+#endif
 
 // Two registers of doubles hold one of floats.
 struct Wide {

@@ -74,10 +74,68 @@ static inline T remainder_of(T a, T b) {
   }
 }
 
+// fmod of |a| and |b|; `easy`: where it is exact. The quotient in float64 may be off by one, and its
+// product with b must be exact: below 2^29 for floats, and for doubles by two_product.
+template <class T>
+struct Mod {
+  Vec<T> value;
+  Vec<IntOf<T>> easy;
+};
+TF_INLINE F64 mod_of_quotient(F64 a, F64 b, F64 quotient) {
+  const F64 r = minus_product(a, floor(quotient), b);
+  return select(r < F64(0.0), r + b, select(r >= b, r - b, r));
+}
+TF_INLINE Mod<double> positive_mod(F64 a, F64 b) {
+  const F64 quotient = a / b;
+  const auto easy = (quotient < F64(0x1p52)) & (b > F64(1e-270)) & (b < F64(1e270));
+  return {mod_of_quotient(a, b, quotient), easy};
+}
+TF_INLINE Mod<float> positive_mod(F32 a, F32 b) {
+  const F32 value = in_double(a, b, [](F64 x, F64 y) TF_ALWAYS_INLINE {
+    return mod_of_quotient(x, y, x / y);
+  });
+  return {value, (a < b * F32(0x1p28f)) & (b > F32(0.f)) & (b < F32(kInfinityF))};
+}
+
+template <class T>
+TF_INLINE Vec<T> floor_divided_by_mod(Vec<T> a, Vec<T> b, Vec<T> mod) {
+  const Vec<T> zero(T(0)), one(T(1));
+  Vec<T> q = (a - mod) / b;
+  q = select((mod != zero) & ((b < zero) ^ (mod < zero)), q - one, q);
+  const Vec<T> whole = floor(q);
+  return select(q == zero, with_sign_of(zero, a / b),
+                select(q - whole > Vec<T>(T(0.5)), whole + one, whole));
+}
+template <class T>
+TF_INLINE Vec<T> remainder_by_mod(Vec<T> b, Vec<T> mod) {
+  const Vec<T> zero(T(0));
+  const Vec<T> r = select((mod < zero) ^ (b < zero), mod + b, mod);
+  return select(mod == zero, with_sign_of(zero, b), r);
+}
+
+// by_mod(a, b, fmod(a, b)) in registers, or one_by_one(a, b) where a lane is not easy.
+template <class T, class ByMod, class OneByOne>
+static inline tf_status by_mod(const tf_kernel_call* c, const ByMod& op, const OneByOne& one) {
+  return binary<T>(c, [&](Vec<T> a, Vec<T> b) TF_ALWAYS_INLINE {
+    const Mod<T> mod = positive_mod(abs(a), abs(b));
+    if (all(mod.easy)) [[likely]] return op(a, b, with_sign_of(mod.value, a));
+    Vec<T> r;
+    for (int i = 0; i < Vec<T>::kWidth; ++i) r.v[i] = one(a.v[i], b.v[i]);
+    return r;
+  });
+}
+
 static tf_status floor_divide_kernel(const tf_kernel_call* c, void*) {
   return with_number(c->out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    return scalar_binary<T, T>(c, floor_divided<T>);
+    if constexpr (std::is_integral_v<T>) {
+      return scalar_binary<T, T>(c, floor_divided<T>);
+    } else {
+      const auto op = [](Vec<T> a, Vec<T> b, Vec<T> mod) TF_ALWAYS_INLINE {
+        return floor_divided_by_mod(a, b, mod);
+      };
+      return by_mod<T>(c, op, floor_divided<T>);
+    }
   });
 }
 TF_KERNEL(floor_divide, kNumbers, floor_divide_kernel);
@@ -85,7 +143,14 @@ TF_KERNEL(floor_divide, kNumbers, floor_divide_kernel);
 static tf_status remainder_kernel(const tf_kernel_call* c, void*) {
   return with_number(c->out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    return scalar_binary<T, T>(c, remainder_of<T>);
+    if constexpr (std::is_integral_v<T>) {
+      return scalar_binary<T, T>(c, remainder_of<T>);
+    } else {
+      const auto op = [](Vec<T>, Vec<T> b, Vec<T> mod) TF_ALWAYS_INLINE {
+        return remainder_by_mod(b, mod);
+      };
+      return by_mod<T>(c, op, remainder_of<T>);
+    }
   });
 }
 TF_KERNEL(remainder, kNumbers, remainder_kernel);
