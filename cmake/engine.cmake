@@ -29,11 +29,15 @@ if(NOT TINYFIN_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL Debug)
   list(PREPEND kernel_flags -O3 -fno-exceptions -fno-unwind-tables -fno-asynchronous-unwind-tables)
 endif()
 # Register tiles are unrolled loads by the hundred: checks of every pointer on the way would take
-# the compiler minutes, and an address that is wrong is found when it is used.
+# the compiler minutes, and an address that is wrong is found when it is used. What is switched off
+# has to stand behind tinyfin_build's -fsanitize, which would switch it on again.
+add_library(tinyfin_kernel_checks INTERFACE)
 if(TINYFIN_SANITIZE)
-  list(APPEND kernel_flags -fno-sanitize=null,alignment,object-size,pointer-overflow)
+  target_compile_options(tinyfin_kernel_checks INTERFACE
+                         -fno-sanitize=null,alignment,object-size,pointer-overflow)
   if(TINYFIN_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    list(APPEND kernel_flags --param=asan-instrumentation-with-call-threshold=50)
+    target_compile_options(tinyfin_kernel_checks INTERFACE
+                           --param=asan-instrumentation-with-call-threshold=50)
   endif()
 endif()
 # Random numbers have the same bits on every instruction set.
@@ -80,7 +84,7 @@ macro(tinyfin_add_kernels isa)
   target_compile_options(tinyfin_cpu_${isa} PRIVATE ${kernel_flags} ${isa_flags_${isa}})
   target_include_directories(tinyfin_cpu_${isa}
     PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(tinyfin_cpu_${isa} PRIVATE tinyfin_build)
+  target_link_libraries(tinyfin_cpu_${isa} PRIVATE tinyfin_build tinyfin_kernel_checks)
   list(APPEND kernel_objects $<TARGET_OBJECTS:tinyfin_cpu_${isa}>)
   list(APPEND compiled_isas ${isa})
   if(NOT ${isa} STREQUAL base_isa)
