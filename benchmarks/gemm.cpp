@@ -26,13 +26,10 @@
 #include <type_traits>
 #include <vector>
 
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
-
 #include "core/device.h"
 #include "core/pages.h"
 #include "core/parallel.h"
+#include "peak.h"
 
 #if defined(TF_HAVE_OPENBLAS)
 #include <cblas.h>
@@ -48,54 +45,11 @@ double now() {
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
-constexpr int kChains = 12;
-constexpr int kRounds = 4096;
-// bfloat16 without dot products of it is multiplied as float32.
+// FLOPs of one call; bfloat16 without dot products of it is multiplied as float32.
 template <class T>
-constexpr int kPeakBytes = sizeof(T);
-#if !defined(__AVX512BF16__)
-template <>
-constexpr int kPeakBytes<BFloat16> = sizeof(float);
-#endif
-template <class T>
-constexpr double kPeakFlops = 2.0 * (kVectorBytes / kPeakBytes<T>) * kChains * kRounds;
-
-template <class T>
-void multiply_add() {
-  typedef T Vector __attribute__((vector_size(kVectorBytes)));
-  Vector sum[kChains];
-  for (int c = 0; c < kChains; ++c) sum[c] = Vector{} + T(c);
-  Vector scale = Vector{} + T(0.999), shift = Vector{} + T(0.001);
-  asm volatile("" : "+m"(scale), "+m"(shift));
-  for (int r = 0; r < kRounds; ++r) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sum[c] = sum[c] * scale + shift;
-  }
-  for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
-}
-
-template <>
-void multiply_add<BFloat16>() {
-#if defined(__AVX512BF16__)
-  __m512 sum[kChains];
-  for (int c = 0; c < kChains; ++c) sum[c] = _mm512_set1_ps(float(c));
-  __m512bh a = __m512bh(_mm512_set1_epi16(0x3c00)), b = a;
-  asm volatile("" : "+v"(a), "+v"(b));
-  for (int r = 0; r < kRounds; ++r) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sum[c] = _mm512_dpbf16_ps(sum[c], a, b);
-  }
-  for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
-#else
-  multiply_add<float>();
-#endif
+double multiply_add() {
+  const double flops = peak::multiply_add<T>();
+  return flops > 0 ? flops : peak::multiply_add<float>();
 }
 
 template <class T>
@@ -144,7 +98,8 @@ void set_blas_threads(int) {}
 #endif
 
 struct Shortest {
-  double product, peak, blas;  // seconds of one product; of multiply_add in every thread
+  double product, blas;  // seconds
+  double peak;           // FLOP/s of all threads
 };
 
 // Of at least `least` samples of each, in turns, for some seconds. form: is A transposed, is B.
@@ -157,10 +112,11 @@ Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads,
                   c.get(), n};
   const double flops = 2.0 * double(m) * double(n) * double(k);
   const auto product = [&] { product_of(g); };
+  const double peak_flops = multiply_add<T>() * threads;
   const auto peak = [&] { tf::parallel_for(threads, [](int64_t) { multiply_add<T>(); }); };
   product();
   const int repeats = int(std::max(1.0, 4e6 * threads / flops));
-  Shortest best{1e9, 1e9, 1e9};
+  Shortest best{1e9, 1e9, 0};
   const double end = now() + seconds;
   for (int i = 0; i < least || now() < end; ++i) {
     const double t0 = now();
@@ -170,7 +126,7 @@ Shortest measure(const char* form, int64_t m, int64_t n, int64_t k, int threads,
     const double t2 = now();
     for (int r = 0; with_blas && r < repeats; ++r) blas(g, ta, tb);
     const double t3 = now();
-    best.peak = std::min(best.peak, t1 - t0);
+    best.peak = std::max(best.peak, peak_flops / (t1 - t0));
     best.product = std::min(best.product, (t2 - t1) / repeats);
     best.blas = std::min(best.blas, (t3 - t2) / repeats);
   }
@@ -182,8 +138,7 @@ template <class T>
 void print(const char* form, int64_t m, int64_t n, int64_t k, int threads, double seconds) {
   const Shortest best = measure<T>(form, m, n, k, threads, 20, seconds, kHasBlas<T>);
   const double rate = 2.0 * double(m) * double(n) * double(k) / best.product;
-  const double roof = kPeakFlops<T> * threads / best.peak;
-  std::printf("  %s %6.1f (%3.0f%%)", form, rate / 1e9, 100 * rate / roof);
+  std::printf("  %s %6.1f (%3.0f%%)", form, rate / 1e9, 100 * rate / best.peak);
   if (kHasBlas<T>) std::printf(" x%.2f", best.blas / best.product);
 }
 

@@ -24,58 +24,13 @@
 #include <immintrin.h>
 #endif
 
+#include "peak.h"
+
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
-typedef float Vector __attribute__((vector_size(kVectorBytes)));
-
-constexpr int kLanes = kVectorBytes / int(sizeof(float));
-// Enough independent chains to hide the latency of two multiply-add units.
-constexpr int kChains = 12;
-constexpr int kRounds = 4096;
 
 double now() {
   using namespace std::chrono;
   return duration<double>(steady_clock::now().time_since_epoch()).count();
-}
-
-// FLOPs done by one call.
-double multiply_add() {
-  Vector sum[kChains];
-  for (int c = 0; c < kChains; ++c) sum[c] = Vector{} + float(c);
-  Vector scale = Vector{} + 0.999f, shift = Vector{} + 0.001f;
-  // The compiler must take both for unknown, or it would compute the limit.
-  asm volatile("" : "+m"(scale), "+m"(shift));
-  for (int r = 0; r < kRounds; ++r) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sum[c] = sum[c] * scale + shift;
-  }
-  for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
-  return 2.0 * kLanes * kChains * kRounds;
-}
-
-// FLOPs done by one call; 0 where the processor has no such instruction.
-double bf16_dot() {
-#if defined(__AVX512BF16__)
-  __m512 sum[kChains];
-  for (int c = 0; c < kChains; ++c) sum[c] = _mm512_set1_ps(float(c));
-  __m512bh a = __m512bh(_mm512_set1_epi16(0x3c00)), b = a;
-  asm volatile("" : "+v"(a), "+v"(b));
-  for (int r = 0; r < kRounds; ++r) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sum[c] = _mm512_dpbf16_ps(sum[c], a, b);
-  }
-  for (int c = 0; c < kChains; ++c) asm volatile("" : : "m"(sum[c]));
-  return 2.0 * 2 * 16 * kChains * kRounds;
-#else
-  return 0;
-#endif
 }
 
 constexpr size_t kInCache = size_t(2) << 20, kBeyond = size_t(96) << 20;
@@ -172,9 +127,9 @@ int main() {
       return rate(threads, seconds, [=](int t) { return Copier(function, buffers(t), bytes); });
     };
     if (std::strcmp(what, "flops") == 0) {
-      answer = rate(threads, seconds, [](int) { return multiply_add; });
+      answer = rate(threads, seconds, [](int) { return peak::multiply_add<float>; });
     } else if (std::strcmp(what, "bf16") == 0) {
-      answer = rate(threads, seconds, [](int) { return bf16_dot; });
+      answer = rate(threads, seconds, [](int) { return peak::multiply_add<tf::BFloat16>; });
     } else if (std::strcmp(what, "cache") == 0) {
       answer = copies(copy, kInCache);
     } else if (std::strcmp(what, "memory") == 0) {

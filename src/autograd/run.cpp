@@ -65,11 +65,6 @@ bool shares_memory(const Tensor& a, const Tensor& b) {
   return p < q + t.bytes() && q < p + s.bytes() && &s.device() == &t.device();
 }
 
-bool same_view(const Tensor& a, const Tensor& b) {
-  return a.data() == b.data() && a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         a.strides() == b.strides();
-}
-
 // The in-place call that becomes part of a graph, or reads elements of self that it overwrites.
 void overwrite_recorded(const char* op, const Primitive& prim, Tensor& self, Inputs in,
                         const Attrs& attrs, bool recorded) {

@@ -92,11 +92,6 @@ Tensor widened(const Tensor& x) {
   return alias(wide, x.shape(), strides, 0);
 }
 
-bool same_array(const Tensor& a, const Tensor& b) {
-  return a.defined() && a.data() == b.data() && a.dtype() == b.dtype() &&
-         a.shape() == b.shape() && a.strides() == b.strides();
-}
-
 void run_in_float32(const Call& call, Tensor* out) {
   const int n_in = call.in.n, n_out = call.prim.n_out;
   SmallArray<Tensor> wide(n_in), result(n_out);
@@ -113,7 +108,7 @@ void run_in_float32(const Call& call, Tensor* out) {
     if (out[k].dtype() != DType::bf16) continue;
     result[k] = Tensor();
     for (int i = 0; i < n_in; ++i)  // what is updated in place still is
-      if (same_array(call.in[i], out[k])) result[k] = wide[i];
+      if (call.in[i].defined() && same_view(call.in[i], out[k])) result[k] = wide[i];
     if (!result[k].defined()) result[k] = empty(meta_like(out[k], DType::f32));
   }
   dispatch({call.prim, Inputs(in.data(), n_in), call.attrs}, result.data(), /*keep_out=*/true);

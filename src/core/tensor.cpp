@@ -71,6 +71,11 @@ Tensor alias(const Tensor& x) {
                     x.get()->offset);
 }
 
+bool same_view(const Tensor& a, const Tensor& b) {
+  return a.data() == b.data() && a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         a.strides() == b.strides();
+}
+
 Tensor weak_scalar(double value) { return make_weak(DType::f64, value); }
 Tensor weak_scalar(int64_t value) { return make_weak(DType::i64, value); }
 Tensor weak_scalar(bool value) { return make_weak(DType::b8, uint8_t(value)); }

@@ -94,6 +94,8 @@ Tensor tensor_of(Ref<Storage>&& storage, DType dtype, const Dims& shape, const D
 // Another view of the same storage, without autograd history.
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset);
 Tensor alias(const Tensor& x);
+// The same elements of the same memory in the same places.
+bool same_view(const Tensor& a, const Tensor& b);
 
 // A scalar of the host language: bool < int < float by kind, adapts to the other operand.
 Tensor weak_scalar(double value);
