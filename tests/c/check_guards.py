@@ -15,7 +15,10 @@ NOEXCEPT = re.compile(r"\b(\w+)\s*\([^;{}]*?\)\s*(?:const\s*)?noexcept\b")
 GUARD = re.compile(r'\bguard\("(\w+)"')
 CALL = re.compile(r"\b(\w+)\s*(?:<[^<>;()]*>)?\s*\(")
 # Words before a bracket that call nothing, and calls of the standard library that cannot fail.
-HARMLESS = set("if for while switch return sizeof static_cast c_str size_t int32_t int64_t tf_dtype TF_TEXT".split())
+HARMLESS = set(
+    "if for while switch return sizeof static_cast c_str size_t int32_t int64_t tf_dtype TF_TEXT"
+    .split()
+)
 
 
 def without_comments(text):

@@ -87,13 +87,15 @@ def primitives() -> list[str]:
     return sorted(names)
 
 
-DTYPES = ("float32", "float64", "int32", "int64", "bool")
+# As include/tinyfin/base.h numbers them.
+NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 4, "bool": 5, "bfloat16": 7}
+DTYPES = tuple(NUMBERS)
 
 
 def supported(backend: str, primitive: str) -> list[str]:
     out = ctypes.c_int32()
     found = []
-    for number, dtype in enumerate(DTYPES, 1):
+    for dtype, number in NUMBERS.items():
         status = engine.tf_backend_supports(
             backend.encode(), primitive.encode(), number, ctypes.byref(out)
         )
@@ -105,9 +107,18 @@ def supported(backend: str, primitive: str) -> list[str]:
 def summary(dtypes: list[str]) -> str:
     if not dtypes:
         return "–"
-    for names, text in ((DTYPES, "all"), (DTYPES[:4], "numbers"), (DTYPES[:2], "floats"),
-                        (DTYPES[2:4], "integers"), (DTYPES[2:], "integers, bool")):  # fmt: skip
-        if tuple(dtypes) == tuple(names):
+    if "bfloat16" in dtypes and len(dtypes) > 1:
+        if dtypes == list(DTYPES):
+            return "all"
+        return summary([d for d in dtypes if d != "bfloat16"]) + ", bfloat16"
+    for names, text in (
+        (DTYPES[:5], "all but bfloat16"),
+        (DTYPES[:4], "numbers"),
+        (DTYPES[:2], "floats"),
+        (DTYPES[2:4], "integers"),
+        (DTYPES[2:5], "integers, bool"),
+    ):
+        if tuple(dtypes) == names:
             return text
     return ", ".join(dtypes)
 

@@ -162,12 +162,14 @@ def test_multihead_attention_is_pytorchs(per_batch):
 def test_multihead_attention_in_a_sequential():
     layer = nn.MultiheadAttention(8, 2, causal=True)
     x = tf.randn(3, 5, 8)
-    np.testing.assert_array_equal(nn.Sequential(layer)(x).detach().numpy(), layer(x, x, x).detach().numpy())
+    np.testing.assert_array_equal(
+        nn.Sequential(layer)(x).detach().numpy(), layer(x, x, x).detach().numpy()
+    )
     blocked = np.triu(np.ones((5, 5), bool), 1)
     plain = nn.MultiheadAttention(8, 2)
     plain.load_state_dict(layer.state_dict())
-    np.testing.assert_allclose(plain(x, attn_mask=blocked).detach().numpy(), layer(x).detach().numpy(), rtol=1e-5,
-                               atol=1e-6)  # fmt: skip
+    masked = plain(x, attn_mask=blocked).detach().numpy()
+    np.testing.assert_allclose(masked, layer(x).detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_multihead_attention_errors():

@@ -109,7 +109,9 @@ def test_prefetch_changes_nothing():
     x = np.arange(600 * 300, dtype=np.float32).reshape(600, 300)  # batches worth a thread
 
     def batches(**options):
-        loader = data.DataLoader.from_numpy(x, x[:, 0], batch_size=64, shuffle=True, seed=1, **options)
+        loader = data.DataLoader.from_numpy(
+            x, x[:, 0], batch_size=64, shuffle=True, seed=1, **options
+        )
         return [[t.to_numpy() for t in batch] for _ in range(2) for batch in loader]
 
     before = tf.num_threads()

@@ -127,7 +127,7 @@ def test_a_hook_that_changes_a_weight_changes_no_gradient():
         x.grad = None
         side = x * 2
 
-        def hook(g):
+        def hook(g, change=change):
             if change:
                 with tf.no_grad():
                     v.mul_(100)

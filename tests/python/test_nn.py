@@ -224,14 +224,25 @@ def test_sequential():
         nn.Sequential(nn.ReLU(), 3)
 
 
-@pytest.mark.parametrize("tail", [(nn.ReLU(), nn.MaxPool2d(2)), (nn.MaxPool2d((3, 2)), nn.ReLU()),
-                                  (nn.ReLU(), nn.MaxPool2d(3, 2, 1)), (nn.Tanh(), nn.MaxPool2d(2)),
-                                  (nn.ReLU(), nn.Flatten(), nn.Linear(360, 3), nn.ReLU())])  # fmt: skip
+@pytest.mark.parametrize(
+    "tail",
+    [
+        (nn.ReLU(), nn.MaxPool2d(2)),
+        (nn.MaxPool2d((3, 2)), nn.ReLU()),
+        (nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
+        (nn.Tanh(), nn.MaxPool2d(2)),
+        (nn.ReLU(), nn.Flatten(), nn.Linear(360, 3), nn.ReLU()),
+    ],
+)
 def test_sequential_runs_several_layers_in_one_pass_with_the_same_bits(tail):
     network = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), *tail)
     image = np.random.default_rng(3).normal(size=(2, 2, 9, 8)).astype("float32")
     results = []
-    for run in (network, lambda x: reduce(lambda y, layer: layer(y), network, x)):
+
+    def one_by_one(x):
+        return reduce(lambda y, layer: layer(y), network, x)
+
+    for run in (network, one_by_one):
         x = Tensor(image, requires_grad=True)
         network.zero_grad()
         y = run(x)

@@ -27,8 +27,9 @@ def check(status):
 def tensor(array):
     out = ffi.new("tf_tensor **")
     shape = list(array.shape)
-    check(lib.tf_tensor_from_data(ffi.from_buffer(np.ascontiguousarray(array)), array.nbytes,
-                                  shape, len(shape), DTYPE[array.dtype], ffi.NULL, out))  # fmt: skip
+    numbers = ffi.from_buffer(np.ascontiguousarray(array))
+    check(lib.tf_tensor_from_data(numbers, array.nbytes, shape, len(shape), DTYPE[array.dtype],
+                                  ffi.NULL, out))  # fmt: skip
     return ffi.gc(out[0], lib.tf_tensor_release)
 
 

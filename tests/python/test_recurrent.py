@@ -84,7 +84,9 @@ def test_list_of_steps():
         layer = nn.GRU(3, 4, batch_first=batch_first)
         steps = [tf.randn(2, 3) for _ in range(5)]
         x = tf.stack(steps, 1 if batch_first else 0)
-        np.testing.assert_array_equal(layer(steps)[0].detach().numpy(), layer(x)[0].detach().numpy())
+        np.testing.assert_array_equal(
+            layer(steps)[0].detach().numpy(), layer(x)[0].detach().numpy()
+        )
 
 
 @pytest.mark.parametrize(("kind", "options"), [("LSTMCell", {}), ("GRUCell", {}), ("RNNCell", {}),

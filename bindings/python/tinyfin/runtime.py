@@ -81,7 +81,7 @@ def set_memory_cap(limit: int, device: Any = None) -> None:
 
 
 def cpu_isa() -> str:
-    """The instruction set of the cpu kernels: "avx512_bf16", "avx512", "avx2", "generic" or "neon"."""
+    """The cpu kernels' instruction set: "avx512_bf16", "avx512", "avx2", "generic" or "neon"."""
     return ffi.string(lib.tf_cpu_isa()).decode()
 
 

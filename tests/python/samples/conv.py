@@ -5,7 +5,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from opcheck import Sample
 
-
 ACTIVATIONS = {
     None: lambda y: y,
     "relu": lambda y: np.maximum(y, 0),

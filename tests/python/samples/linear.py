@@ -6,7 +6,6 @@ import math
 import numpy as np
 from opcheck import Sample
 
-
 erf = np.vectorize(math.erf, otypes=[float])
 
 ACTIVATIONS = {

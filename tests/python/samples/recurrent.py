@@ -77,7 +77,8 @@ def samples(rng):
         weights = []
         for layer in range(num_layers):
             for _ in range(directions):
-                shapes = [(gates * size, directions * size if layer else width), (gates * size, size)]
+                inputs = directions * size if layer else width
+                shapes = [(gates * size, inputs), (gates * size, size)]
                 if kwargs.get("bias", True):
                     shapes += [(gates * size,)] * 2
                 weights += [rng.normal(size=s) * 0.5 for s in shapes]
