@@ -189,8 +189,8 @@ def page(runs: dict[str, dict], rows: dict[tuple, dict], docs: Path, drawn: set[
         "<!-- Written by `make performance`; edits are lost. -->",
         "tinyfin beside its peers, each at its best, in turns in the same minute; the least of "
         "many samples of each side counts, float32 where a row does not say bfloat16. The ratio is "
-        "tinyfin's time over the best peer's: below 1 is faster, ratios where a peer is ahead stand "
-        "in bold. "
+        "tinyfin's time over the best peer's: below 1 is faster, ratios where a peer is ahead "
+        "stand in bold. "
         "[benchmarks/README.md](../benchmarks/README.md) says how it is measured; "
         '`make bench-peers BENCH="mlp"` does it again.',
         summary(list(rows.values())),
