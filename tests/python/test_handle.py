@@ -117,7 +117,8 @@ LEAST, MOST = -(1 << 63), (1 << 63) - 1
         slice(LEAST, MOST), slice(MOST, LEAST, -1), slice(None, LEAST), slice(LEAST, None, -1),
         slice(-(1 << 90), 1 << 90), slice(1 << 90, -(1 << 90), -1), slice(0, 4, 1 << 90),
         slice(np.int8(1), np.int64(3)), (1, 2), (slice(1, 3), -1), (None, 0), (..., 2), (0, ...),
-        (), (None,) * 3 + (0, None), (slice(4, 1), slice(None, None, 2)), [0, 2], (slice(1), [1, 2]),
+        (), (None,) * 3 + (0, None), (slice(4, 1), slice(None, None, 2)), [0, 2],
+        (slice(1), [1, 2]),
     ],
 )  # fmt: skip
 def test_index(index):

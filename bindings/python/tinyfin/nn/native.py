@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _convert
 from .._convert import NOT_READY, NULL, device_handle, dtype_number
-from .._native import Runner, bind_modules, ffi, lib, made, modules_changed
+from .._native import Runner, bind_modules, ffi, lib, made
 from ..errors import check
 from ..tensor import Tensor
 from .module import Module, Parameter
