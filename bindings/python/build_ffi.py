@@ -2,7 +2,8 @@
 """Writes the C source of tinyfin/_native.abi3.so:  python3 build_ffi.py OUTPUT.c
 
 CMake compiles it. Declarations come from the public headers (src/_cdef.h, generated), the C
-beside them from src/_shims.h (generated), src/native.h and src/handle.h (by hand).
+beside them from src/_shims.h (generated), src/native.h and src/handle.h (by hand; the latter
+includes src/views.h and src/modules.h).
 """
 
 import io
@@ -37,7 +38,7 @@ static inline int64_t tfpy_elements(const tf_tensor *x) { return x ? tf_tensor_n
 # Calls that only look something up, or give a reference back.
 QUICK = re.compile(
     r"tf_tensor_(release|retain|shape|strides|ndim|numel|dtype|device|data|requires_grad|is_\w+|"
-    r"set_requires_grad|set_grad)|tfpy_(status|grad|detach|at|slice|index|scalar_\w+)|"
+    r"set_requires_grad|set_grad)|tfpy_(status|grad|detach|scalar_\w+)|"
     r"tf_(retain_graph_default|grad_enabled|set_grad_enabled|num_threads)"
 )
 

@@ -52,8 +52,8 @@ const Primitive slice_put_p{{.name = "slice_put",
 
 // The last cuts, which may go first: dimensions before them keep their numbers.
 Cuts take_last(Cuts& cuts) {
-  Cuts last(cuts.end() - std::ptrdiff_t(kCutsPerCall), cuts.end());
-  cuts.resize(cuts.size() - kCutsPerCall);
+  const Cuts last(cuts.end() - kCutsPerCall, cuts.end());
+  cuts.keep_first(cuts.size() - kCutsPerCall);
   return last;
 }
 

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <vector>
-
 #include "ops/op.h"
 
 namespace tf {
@@ -14,7 +12,34 @@ struct Cut {
   int dim;
   int64_t start, step, length;
 };
-using Cuts = std::vector<Cut>;  // at most one per dimension, by increasing dimension
+
+// At most one per dimension, by increasing dimension. Kept inline.
+class Cuts {
+ public:
+  Cuts() = default;
+  Cuts(std::initializer_list<Cut> list) : Cuts(list.begin(), list.end()) {}
+  Cuts(const Cut* begin, const Cut* end) {
+    for (const Cut* c = begin; c != end; ++c) push_back(*c);
+  }
+  // Copies what is there.
+  Cuts(const Cuts& o) : Cuts(o.begin(), o.end()) {}
+  Cuts& operator=(const Cuts&) = delete;
+
+  size_t size() const { return n_; }
+  bool empty() const { return n_ == 0; }
+  const Cut& operator[](size_t i) const { return cut_[i]; }
+  const Cut* begin() const { return cut_; }
+  const Cut* end() const { return cut_ + n_; }
+  void push_back(const Cut& c) {
+    TF_CHECK(n_ < kMaxDims, TINYFIN_ERROR_INTERNAL, "more cuts than dimensions");
+    cut_[n_++] = c;
+  }
+  void keep_first(size_t n) { n_ = n; }
+
+ private:
+  size_t n_ = 0;
+  Cut cut_[kMaxDims];
+};
 
 // The part's shape in a tensor of a shape.
 Dims shape_of_cut(Dims shape, const Cuts& cuts);

@@ -87,6 +87,22 @@ Cut slice_of(const Item& item, int dim, int64_t n) {
   return {dim, length > 0 ? start : 0, length > 1 ? step : 1, length};
 }
 
+// The cuts of an index of integers and slices. False: there is something else in it.
+bool plain_cuts(const Tensor& x, IntList spec, Cuts& cuts) {
+  if (spec.size() % 4 != 0 || int64_t(spec.size()) > 4 * x.ndim()) return false;
+  for (size_t k = 0; k < spec.size(); k += 4)
+    if (spec[k] != kInteger && spec[k] != kSlice) return false;
+  for (int dim = 0; dim < int(spec.size() / 4); ++dim) {
+    const int64_t* item = &spec[size_t(dim) * 4];
+    const int64_t n = x.size(dim);
+    const Cut c = item[0] == kInteger
+                      ? Cut{dim, wrap_index(item[1], dim, n), 0, 1}
+                      : slice_of({kSlice, item[1], item[2], item[3], 1}, dim, n);
+    if (c.step != 1 || c.length != n) cuts.push_back(c);
+  }
+  return true;
+}
+
 // Integer arrays that name what a mask does; those of the whole index share one shape in the end.
 void add_mask(const Tensor& x, const Tensor& mask, int dim, Plan& plan) {
   for (int k = 0; k < mask.ndim(); ++k)
@@ -264,6 +280,7 @@ Tensor take_masked(const Tensor& x, const Tensor& mask) {
 //@   INT64_MIN for what is not given; 2 new dimension; 3 ellipsis; 4 arrays[a], bool or integers.
 //@   Errors: index if there are too many items or one is out of range.
 Tensor getitem(const Tensor& x, IntList spec, std::span<const Tensor> arrays) {
+  if (Cuts cuts; plain_cuts(x, spec, cuts)) return cuts.empty() ? identity(x) : cut(x, cuts);
   if (const Tensor* mask = lone_mask(x, spec, arrays); mask && x.is_contiguous())
     return take_masked(x, *mask);
   const Plan plan = make_plan(x, spec, arrays);

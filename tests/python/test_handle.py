@@ -106,6 +106,86 @@ def test_errors_are_the_engines():
         p += 1
 
 
+MATRIX = np.arange(24, dtype=np.float32).reshape(4, 6)
+LEAST, MOST = -(1 << 63), (1 << 63) - 1
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0, -1, np.int64(2), slice(None), slice(1, 3), slice(None, None, -1), slice(3, None, -2),
+        slice(LEAST, MOST), slice(MOST, LEAST, -1), slice(None, LEAST), slice(LEAST, None, -1),
+        slice(-(1 << 90), 1 << 90), slice(1 << 90, -(1 << 90), -1), slice(0, 4, 1 << 90),
+        slice(np.int8(1), np.int64(3)), (1, 2), (slice(1, 3), -1), (None, 0), (..., 2), (0, ...),
+        (), (None,) * 3 + (0, None), (slice(4, 1), slice(None, None, 2)), [0, 2],
+        (slice(1), [1, 2]),
+    ],
+)  # fmt: skip
+def test_index(index):
+    x = tf.Tensor(MATRIX)
+    got = x[index]
+    assert type(got) is tf.Tensor
+    np.testing.assert_array_equal(got.to_numpy(), MATRIX[index])
+
+
+def test_errors_of_an_index():
+    x = tf.Tensor(MATRIX)
+    for index, text in [
+        (4, r"\[getitem\] received index 4 for axis 0 of size 4"),
+        ((0, 0, 0), r"\[getitem\] received too many indices: 3"),
+        (slice("a", 2), r"\[getitem\] received .*; expected integers in a slice"),
+        ("a", r"\[getitem\] received str as an index"),
+        ((..., ...), r"\[getitem\] received two ellipses"),
+    ]:
+        with pytest.raises(IndexError, match=text):
+            x[index]
+    with pytest.raises(ValueError, match="a slice of step 0"):
+        x[::0]
+    with pytest.raises(ValueError, match="64-bit"):
+        x[1 << 70]
+
+
+def test_sizes_and_orders():
+    x = tf.Tensor(MATRIX)
+    for sizes in [(2, 12), ((2, 12),), ([2, 12],), (-1,), ((3, -1),), (np.int64(2), 12), (24,)]:
+        flat = sizes if np.ndim(sizes[0]) == 0 else sizes[0]
+        for way in (x.reshape, x.view, x.reshape_view):
+            np.testing.assert_array_equal(way(*sizes).to_numpy(), MATRIX.reshape(flat))
+    np.testing.assert_array_equal(x.T.reshape(24).to_numpy(), MATRIX.T.reshape(24))
+    for order in [(1, 0), ((1, 0),), ([-1, 0],), (np.int64(1), 0)]:
+        np.testing.assert_array_equal(x.permute(*order).to_numpy(), MATRIX.T)
+        np.testing.assert_array_equal(x.transpose(*order).to_numpy(), MATRIX.T)
+    cube = MATRIX.reshape(2, 3, 4)
+    for got in (tf.Tensor(cube).T, tf.Tensor(cube).transpose(), tf.Tensor(cube).transpose(())):
+        np.testing.assert_array_equal(got.to_numpy(), cube.T)
+    assert tf.Tensor(2.0).T.shape == () and tf.Tensor([2.0]).reshape().shape == ()
+    y = tf.Tensor(MATRIX, requires_grad=True)
+    (y.T[1:3].reshape(-1) * tf.Tensor(np.arange(8))).sum().backward()
+    expected = np.zeros((6, 4), np.float32)
+    expected[1:3] = np.arange(8).reshape(2, 4)
+    np.testing.assert_array_equal(y.grad.to_numpy(), expected.T)
+
+
+def test_errors_of_sizes_and_orders():
+    x = tf.Tensor(MATRIX)
+    for call, error, text in [
+        (lambda: x.reshape(5, 5), ValueError, r"\[reshape\] received shape \(5, 5\) for 24"),
+        (lambda: x.reshape("a"), TypeError, r"\[reshape\] received str for `size`"),
+        (lambda: x.reshape(1.5), TypeError, r"\[reshape\] received float for `size`"),
+        (lambda: x.reshape(1 << 70), ValueError, r"\[reshape\] .*64-bit"),
+        (lambda: x.reshape(24, *[1] * 8), ValueError, r"\[reshape\] received 9 dimensions"),
+        (lambda: x.T.view(24), ValueError, r"\[reshape_view\] .*try reshape"),
+        (lambda: x.permute(0), IndexError, r"\[permute\] received 1 dimensions"),
+        (lambda: x.permute(0, 0), IndexError, r"\[permute\] .*each dimension once"),
+        (lambda: x.transpose(0, 2), IndexError, r"\[transpose\]"),
+    ]:
+        with pytest.raises(error, match=text):
+            call()
+    for way in (lambda t: t.T, lambda t: t[0], lambda t: t.reshape(1), lambda t: t.permute(0)):
+        with pytest.raises(AttributeError, match="_h"):
+            way(object.__new__(tf.Tensor))
+
+
 def test_no_handle():
     empty = object.__new__(tf.Tensor)
     with pytest.raises(AttributeError):

@@ -14,6 +14,8 @@ typedef struct {
   PyObject *weak;    /* references that tensors' users may have */
 } tfpy_object;
 
+enum { TFPY_SIZED = 4 }; /* methods that take sizes (views.h) */
+
 /* What tfpy_bind was told once the classes existed. */
 static struct {
   PyTypeObject *handle;              /* this base */
@@ -23,6 +25,8 @@ static struct {
   PyTypeObject *cdata;               /* the class of cffi's pointers */
   PyObject *operand;                 /* makes a Tensor of an operand; None: not for us */
   PyObject *raise_last;              /* raises for the call that failed last on this thread */
+  PyObject *getitem;                 /* getitem(x, index) for any index */
+  PyObject *sized[TFPY_SIZED];       /* reshape(x, *size) for any size, and so on */
 } tfpy;
 
 static int is_handle(PyObject *x) {
@@ -197,6 +201,8 @@ static PyObject *handle_compare(PyObject *a, PyObject *b, int which) {
   return operate(a, b, ops[which]);
 }
 
+#include "src/views.h"
+
 /* The class, and what the module has besides cffi's ffi and lib ------------------------------ */
 
 static PyMemberDef handle_members[] = {
@@ -208,6 +214,9 @@ static PyType_Slot handle_slots[] = {
     {Py_tp_doc, "Owns a tensor of the engine: the base class of Tensor."},
     {Py_tp_dealloc, handle_dealloc},
     {Py_tp_members, handle_members},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_getset, handle_properties},
+    {Py_mp_subscript, handle_subscript},
     {Py_tp_richcompare, handle_compare},
     {Py_nb_add, handle_add},
     {Py_nb_subtract, handle_subtract},
@@ -229,11 +238,14 @@ static PyType_Slot handle_slots[] = {
 static PyType_Spec handle_spec = {"tinyfin._native.Handle", sizeof(tfpy_object), 0,
                                   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, handle_slots};
 
-/* bind(Tensor, ffi.typeof("tf_tensor *"), ffi.NULL, operand, raise_last) */
+/* bind(Tensor, ffi.typeof("tf_tensor *"), ffi.NULL, operand, raise_last, getitem, reshape,
+ *      reshape_view, permute, transpose) */
 static PyObject *tfpy_bind(PyObject *module, PyObject *args) {
-  PyObject *tensor, *pointer, *null, *operand, *raise_last;
+  PyObject *tensor, *pointer, *null;
   (void)module;
-  if (!PyArg_UnpackTuple(args, "bind", 5, 5, &tensor, &pointer, &null, &operand, &raise_last))
+  if (!PyArg_UnpackTuple(args, "bind", 6 + TFPY_SIZED, 6 + TFPY_SIZED, &tensor, &pointer, &null,
+                         &tfpy.operand, &tfpy.raise_last, &tfpy.getitem, &tfpy.sized[0],
+                         &tfpy.sized[1], &tfpy.sized[2], &tfpy.sized[3]))
     return NULL;
   if (!PyType_Check(tensor) || !PyType_IsSubtype((PyTypeObject *)tensor, tfpy.handle)) {
     PyErr_SetString(PyExc_TypeError, "[bind] expected a subclass of Handle");
@@ -244,22 +256,38 @@ static PyObject *tfpy_bind(PyObject *module, PyObject *args) {
   tfpy.allocate = (allocfunc)PyType_GetSlot(tfpy.tensor, Py_tp_alloc);
   tfpy.pointer = (struct _cffi_ctypedescr *)pointer;
   tfpy.cdata = Py_TYPE(null);
-  tfpy.operand = operand;
-  tfpy.raise_last = raise_last;
   Py_INCREF(Py_None);
   return Py_None;
 }
 
+#include "src/modules.h"
+
 static PyMethodDef module_functions[] = {
     {"made", tfpy_made, METH_O, "The Tensor of a pointer; raises for NULL."},
     {"bind", tfpy_bind, METH_VARARGS, "Tells Handle the classes and functions of Python."},
+    {"bind_modules", tfpy_bind_modules, METH_VARARGS, "Tells Runner the class of modules."},
+    {"modules_changed", tfpy_modules_changed, METH_NOARGS,
+     "To be called when something changes that decides what runs a module."},
     {NULL, NULL, 0, NULL}};
 
-/* cffi's module, just made, with the class and the functions above. */
+/* A class of the module; NULL with an exception. */
+static PyTypeObject *added_class(PyObject *module, const char *name, PyType_Spec *spec) {
+  PyObject *type = PyType_FromSpec(spec);
+  if (!type) return NULL;
+  Py_INCREF(type);
+  return PyModule_AddObject(module, name, type) ? NULL : (PyTypeObject *)type;
+}
+
+/* cffi's module, just made, with the classes and the functions above. */
 static PyObject *tfpy_completed(PyObject *module) {
   if (!module) return NULL;
-  tfpy.handle = (PyTypeObject *)PyType_FromSpec(&handle_spec);
-  if (!tfpy.handle || PyModule_AddFunctions(module, module_functions)) return NULL;
-  Py_INCREF(tfpy.handle);
-  return PyModule_AddObject(module, "Handle", (PyObject *)tfpy.handle) ? NULL : module;
+  tfpy_run.forward = PyUnicode_InternFromString("forward");
+  tfpy_run.call = PyUnicode_InternFromString("__call__");
+  tfpy_run.settle = PyUnicode_InternFromString("_settle");
+  tfpy_run.on = PyUnicode_InternFromString("_on");
+  tfpy.handle = added_class(module, "Handle", &handle_spec);
+  if (!tfpy.handle || !added_class(module, "Runner", &runner_spec) ||
+      !added_class(module, "GradMode", &mode_spec) || PyModule_AddFunctions(module, module_functions))
+    return NULL;
+  return module;
 }

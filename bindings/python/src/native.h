@@ -58,24 +58,6 @@ static int64_t tfpy_item_i64(const tf_tensor *x) {
   return tfpy_note(tf_tensor_item_i64(x, &out)) ? -1 : out;
 }
 
-/* Indexing by one integer, one slice, or integers and slices without arrays (indexing.py) ---- */
-
-static tf_tensor *tfpy_index(const tf_tensor *x, const int64_t *spec, int64_t n_spec) {
-  tf_tensor *out = NULL;
-  tfpy_note(tf_getitem(x, spec, n_spec, NULL, 0, &out));
-  return out;
-}
-
-static tf_tensor *tfpy_at(const tf_tensor *x, int64_t i) {
-  const int64_t spec[4] = {0, i, 0, 0};
-  return tfpy_index(x, spec, 4);
-}
-
-static tf_tensor *tfpy_slice(const tf_tensor *x, int64_t start, int64_t stop, int64_t step) {
-  const int64_t spec[4] = {1, start, stop, step};
-  return tfpy_index(x, spec, 4);
-}
-
 /* Hooks: Python functions the engine calls during backward --------------------------------- */
 
 static tf_status tfpy_call_hook(const tf_tensor *grad, tf_tensor **out_replacement, void *user);

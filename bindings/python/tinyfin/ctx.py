@@ -6,28 +6,25 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, TypeVar
 
-from ._native import ffi, lib
+from ._native import GradMode, ffi, lib
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _GradMode:
+class _GradMode(GradMode):
     """Sets whether ops are recorded; a context manager and a decorator."""
 
     _on = 0
+    _function: Callable[..., Any] | None = None
 
-    def __init__(self, function: Callable[..., Any] | None = None):
-        self._before: list[int] = []
-        self._function = function
+    def _wrap(self, function: Callable[..., Any] | None = None) -> None:
+        """The constructor, where it has an argument."""
         if function is not None:
+            self._function = function
             functools.update_wrapper(self, function)
 
-    def __enter__(self) -> _GradMode:
-        self._before.append(lib.tf_set_grad_enabled(self._on))
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        lib.tf_set_grad_enabled(self._before.pop())
+    def __reduce__(self) -> tuple:
+        return type(self), (self._function,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._function is not None:  # @no_grad without brackets

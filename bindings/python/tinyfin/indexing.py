@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _convert, _ops
-from ._native import lib, made
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -70,34 +69,8 @@ def _of(item: Any) -> Tensor:
     return _convert.tensor(item, "index", "getitem", True)
 
 
-_at, _slice, _index = lib.tfpy_at, lib.tfpy_slice, lib.tfpy_index
-
-
 def getitem(x: Tensor, index: Any) -> Tensor:
-    kind = type(index)
-    handle = None
-    try:
-        if kind is int:
-            handle = _at(x._h, index)
-        elif kind is slice:
-            handle = _slice(x._h, _bound(index.start), _bound(index.stop), _bound(index.step))
-        elif kind is tuple:
-            spec: list[int] = []
-            for item in index:
-                kind = type(item)
-                if kind is int:
-                    spec += (0, item, 0, 0)
-                elif kind is slice:
-                    spec += (1, _bound(item.start), _bound(item.stop), _bound(item.step))
-                else:
-                    break
-            else:
-                handle = _index(x._h, spec, len(spec))
-    except (AttributeError, TypeError, OverflowError):
-        handle = None
-    if handle:
-        return made(handle)
-    # Everything else, and what failed: encode() knows how to put it.
+    """Any index; ints, slices, None and … without arrays get no further than Handle's x[…]."""
     spec, tensors = encode(index)
     return _ops._getitem(x, spec, tensors)
 

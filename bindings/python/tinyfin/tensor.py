@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 from . import _convert, _ops, autograd, interchange
 from ._convert import NULL, DeviceLike, DTypeLike, TensorLike, device_handle
-from ._native import bind, ffi, lib, made
+from ._native import Handle, bind, ffi, lib, made
 from ._ops import TensorOps
 from .errors import GraphError, check, raise_last
 from .indexing import getitem, setitem
@@ -129,13 +129,6 @@ class Tensor(TensorOps):
         if value is not None:
             value = _convert.tensor(value, "grad", "grad")
         check(lib.tf_tensor_set_grad(self._h, NULL if value is None else value._h))
-
-    @property
-    def T(self) -> Tensor:
-        """The dimensions in reverse order."""
-        if _ndim(self._h) == 2:
-            return _ops.swapaxes(self, 0, 1)
-        return _ops.permute(self, tuple(range(self.ndim))[::-1])
 
     def is_contiguous(self) -> bool:
         return lib.tf_tensor_is_contiguous(self._h) == 1
@@ -263,9 +256,11 @@ class Tensor(TensorOps):
         memo[id(self)] = copy
         return copy
 
-    # --- indexing -------------------------------------------------------------------------
+    # --- indexing and views ----------------------------------------------------------------
 
-    __getitem__ = getitem
+    # x[…] and T are Handle's, as these are: in TensorOps they are functions of Python.
+    reshape, permute, transpose = Handle.reshape, Handle.permute, Handle.transpose
+    view = reshape_view = Handle.reshape_view
     __setitem__ = setitem
 
     # --- dtypes and devices ---------------------------------------------------------------
@@ -408,4 +403,7 @@ class Tensor(TensorOps):
 
 
 _convert.bind(Tensor)
-bind(Tensor, ffi.typeof("tf_tensor *"), NULL, _convert.operand, raise_last)
+bind(
+    Tensor, ffi.typeof("tf_tensor *"), NULL, _convert.operand, raise_last, getitem, _ops.reshape,
+    TensorOps.reshape_view, _ops.permute, _ops.transpose,
+)  # fmt: skip

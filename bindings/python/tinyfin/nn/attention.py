@@ -63,8 +63,9 @@ class MultiheadAttention(NativeModule):
         return f"{self.embed_dim}, {self.num_heads}, causal={self.causal}"
 
 
-# With one argument it is what the engine's layer does.
+# With one argument it is what the engine's layer does, but for its errors.
 MultiheadAttention._runs = MultiheadAttention.forward
+MultiheadAttention._called_by_engine = False
 
 
 class TransformerEncoderLayer(Module):

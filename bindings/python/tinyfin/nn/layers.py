@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import _convert, _ops
-from .._native import lib
+from .._native import lib, modules_changed
 from ..tensor import Tensor
 from .module import Module
 from .native import NativeModule, handle_of, make
@@ -401,32 +401,33 @@ class Sequential(NativeModule):
         self._adopt()
 
     def _build(self) -> Any:
-        handles = [handle_of(m) for m in self._modules.values()]
-        if any(h is None for h in handles):
-            return None
-        return make(lib.tf_module_sequential, handles, len(handles))
+        self.__dict__["_made_of"] = handles = self._handles()
+        return None if None in handles else make(lib.tf_module_sequential, handles, len(handles))
+
+    def _handles(self) -> list:
+        return [handle_of(m) for m in self._modules.values()]
 
     def _adopt(self) -> None:
         self.__dict__["_m"] = self._build()
 
     def _running(self) -> Any:
-        # Hooks may have come since.
-        return self._m if self._m and all(map(handle_of, self._modules.values())) else None
+        # Hooks may have come since, or modules into one that is inside.
+        if self._handles() != self._made_of:
+            self._rebuild()
+        return self._m
+
+    def _settle(self) -> None:
+        self._running()  # for forward(), also where hooks of its own keep a call in Python
+        NativeModule._settle(self)
 
     def forward(self, x: Any) -> Any:
-        if self._m is not None and not self._hooked():
+        if self._stale():
+            self._settle()
+        if self._m is not None:
             return NativeModule.forward(self, x)
         for module in self._modules.values():
             x = module(x)
         return x
-
-    def _hooked(self) -> bool:
-        for module in self._modules.values():
-            if module._forward_hooks or module._forward_pre_hooks:
-                return True
-            if isinstance(module, Sequential) and module._hooked():
-                return True
-        return False
 
     def append(self, module: Module) -> Sequential:
         self.add_module(str(len(self)), module)
@@ -445,9 +446,11 @@ class Sequential(NativeModule):
         self._rebuild()
 
     def _rebuild(self) -> None:
-        if self._m is not None:
-            lib.tf_module_release(self._m)
+        before = self._m
         self._adopt()
+        if before is not None:
+            lib.tf_module_release(before)
+        modules_changed()
 
     def _place(self, device: Any, dtype: Any) -> None:
         pass  # the children's, which a walk over all modules reaches

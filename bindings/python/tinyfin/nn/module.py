@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 from .. import _convert, interchange
-from .._native import lib
+from .._native import lib, modules_changed
 from ..errors import CheckpointError, check
 from ..tensor import Tensor
 
@@ -42,6 +42,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         self._hooks.pop(self._key, None)
+        modules_changed()
 
 
 class Module:
@@ -121,9 +122,13 @@ class Module:
             d["_parameters"][name] = None
         elif name in d["_modules"]:
             d["_modules"].pop(name)
+        if name == "forward":
+            modules_changed()
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        if name == "forward":
+            modules_changed()
         for kind in ("_parameters", "_buffers", "_modules"):
             self.__dict__[kind].pop(name, None)
         object.__delattr__(self, name)
@@ -330,4 +335,5 @@ def _add_hook(hooks: dict, hook: Callable[..., Any]) -> RemovableHandle:
         raise TypeError(f"[register_hook] received {type(hook).__name__}; expected a function")
     key = max(hooks, default=-1) + 1
     hooks[key] = hook
+    modules_changed()
     return RemovableHandle(hooks, key)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _convert
 from .._convert import NOT_READY, NULL, device_handle, dtype_number
-from .._native import ffi, lib, made
+from .._native import Runner, bind_modules, ffi, lib, made
 from ..errors import check
 from ..tensor import Tensor
 from .module import Module, Parameter
@@ -28,18 +28,28 @@ def _wrapped(kind: type, handle: Any) -> Tensor:
     return tensor
 
 
-class NativeModule(Module):
-    """A layer of the engine. Subclasses call _adopt() with the handle that _build() gives."""
+class NativeModule(Runner, Module):
+    """A layer of the engine. Subclasses call _adopt() with the handle that _build() gives.
+
+    A call goes from the interpreter to the engine where handle_of() has a handle, and to
+    Module.__call__ where not. handle_of() is asked once, and again after modules_changed().
+    """
 
     # The forward() for which a call of the engine is the same; a subclass with another one is
     # run by Python.
     _runs: Any = None
+
+    # Whether a call with one Tensor is the engine's too, to the texts of its errors.
+    _called_by_engine = True
 
     _optional: tuple[str, ...] = ()
 
     def _running(self) -> Any:
         """The handle, where it does all that forward() does."""
         return self._m
+
+    def _settle(self) -> None:
+        self._ready(handle_of(self) if self._called_by_engine else None)
 
     def _build(self) -> Any:
         """A new handle for the arguments this module was made with."""
@@ -104,7 +114,7 @@ class NativeModule(Module):
     # Copies and pickles: the arguments, and the tensors as they are, so that two modules that
     # share one still do. __setstate__ builds anew and puts them in.
     def __getstate__(self) -> dict:
-        state = {k: v for k, v in self.__dict__.items() if k != "_m"}
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_m", "_made_of")}
         for registry in ("_parameters", "_buffers"):
             for name in state[registry]:
                 del state[name]
@@ -126,9 +136,10 @@ def handle_of(module: Module) -> Any:
     if not isinstance(module, NativeModule) or module._forward_hooks or module._forward_pre_hooks:
         return None
     kind = type(module)
-    if kind.forward is not kind._runs or kind.__call__ is not Module.__call__:
+    if kind.forward is not kind._runs or kind.__call__ is not NativeModule.__call__:
         return None
-    return module._running()
+    return None if "forward" in module.__dict__ else module._running()
 
 
 NativeModule._runs = NativeModule.forward
+bind_modules(Module, ffi.typeof("tf_module *"))
