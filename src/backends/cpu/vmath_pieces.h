@@ -1,6 +1,6 @@
-// tanh, erf and the tail of the normal distribution in pieces, the coefficients of whose polynomials
-// are looked up by permutation: tanh in float32, the others in float64 too. AVX-512 only; vmath.h
-// and vmath_double.h have what the other instruction sets do.
+// tanh, erf and the tail of the normal distribution in pieces; the coefficients of polynomials are
+// looked up by permutation: tanh in float32, the others in float64 too. AVX-512 only; vmath.h and
+// vmath_double.h have what the other instruction sets do.
 //
 // The coefficients are minimax fits on each piece, rounded to the type.
 // SPDX-License-Identifier: MIT
@@ -85,7 +85,7 @@ TF_INLINE F32 tanh(F32 x) {
   return with_sign_of(polynomial<1>(d, piece, kTanh), x);
 }
 
-// 1 - Φ(t) of the normal distribution in pieces of 3/16, by the distance from their centres, to 6e-7
+// 1 - Φ(t) of the normal distribution in pieces of 3/16, by the distance from the centres, to 6e-7
 // of its value. The last piece, from 5.72 on, is 0: there t (1 - Φ(t)) is below 4e-8.
 alignas(64) constexpr float kTail[6][32] = {
     {0.5f, 0.425634325f, 0.353830248f, 0.286887705f, 0.22662735f, 0.174250707f, 0.130294517f,

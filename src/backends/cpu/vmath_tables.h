@@ -1,6 +1,6 @@
 // exp, log and log1p where a register holds a table of powers or inverses, looked up by
-// permutation. AVX-512 only; vmath.h and vmath_double.h have what the other instruction sets do, vmath_pieces.h
-// what is looked up piece by piece.
+// permutation. AVX-512 only; vmath.h and vmath_double.h have what the other instruction sets do,
+// vmath_pieces.h what is looked up piece by piece.
 //
 // Polynomials are minimax fits of the remainder that the comment beside each names.
 // SPDX-License-Identifier: MIT
