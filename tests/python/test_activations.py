@@ -3,7 +3,9 @@
 
 import math
 
+import compare_backends
 import numpy as np
+import opcheck
 import pytest
 import tinyfin as tf
 from tinyfin import _ops
@@ -61,12 +63,16 @@ def value_and_slope(function, array):
     return y.to_numpy(), x.grad.to_numpy()
 
 
+@pytest.mark.parametrize("device", ["cpu", "ref"])
 @each_dtype
 @each_activation
-def test_limits_and_nan(name, dtype):
+def test_limits_and_nan(name, dtype, device):
+    if not compare_backends.devices(device):
+        pytest.skip(f"no {device} backend")
     function, _, _, limits, slopes = ACTIVATIONS[name]
     x = np.array([-INF, INF, math.nan] * 21, dtype)  # registers, and what is left over
-    value, slope = value_and_slope(function, x)
+    with opcheck.default_device(device):
+        value, slope = value_and_slope(function, x)
     assert np.array_equal(value[0::3], np.full(21, limits[0], dtype))
     assert np.array_equal(value[1::3], np.full(21, limits[1], dtype))
     assert np.isnan(value[2::3]).all()

@@ -10,7 +10,7 @@
 #include "backends/cpu/vmath_double.h"
 
 #if defined(TF_SIMD_AVX512)  // known from simd.h
-#include "backends/cpu/vmath_tables.h"
+#include "backends/cpu/vmath_pieces.h"
 #endif
 
 namespace tf::cpu::TF_ISA {
@@ -66,12 +66,28 @@ TF_INLINE F32 log(F32 x) {
 
 #endif
 
+// 2^n (exp(r) - 1) + 2^n - 1 with r in two parts: high, which is exact, and low, which counts only
+// beside r²; (exp(r) - 1 - r) / r² is the polynomial.
+TF_INLINE F32 expm1(F32 x) {
+  constexpr float c[] = {0.5f, 0.1666652f, 0.041666384f, 0.008368849f, 0.0013942218f};
+  constexpr float kWhole = 12582912.f;                      // 1.5 * 2^23: the last bit is 1
+  const F32 t = max(F32(-18.f), min(F32(89.f), x));         // NaN stays
+  const F32 shifted = fma(t, F32(1.44269504f), F32(kWhole)), n = shifted - F32(kWhole);
+  const F32 high = fma(n, F32(-0.693359375f), t), low = n * F32(-2.12194440e-4f), r = high - low;
+  // Half of everything, so that 2^128 is not needed.
+  const F32 half = bit_cast<float>((bit_cast<int32_t>(shifted) + I32(126)) << 23);
+  const F32 y = fma(half, fma(polynomial(r, c), r * r, -low), fma(half, high, half - F32(0.5f)));
+  return select(abs(x) < F32(2.9802322e-8f), x, y + y);  // denormals and -0
+}
+
 TF_INLINE F32 sigmoid(F32 x) {
   const F32 e = exp_fine(-abs(x));  // at most 1: nothing overflows
   const F32 s = F32(1.f) + e, lost = e - (s - F32(1.f));
   const F32 q = select(x < F32(0.f), e, F32(1.f)) / s;
   return fma(-q, lost, q);  // with what rounding took from s
 }
+
+#if !defined(TF_SIMD_AVX512)
 
 // 1 - erf(t) for t >= 0 by -log(1 - erf(t)) / t; 0 from 4 on, where erf is 1.
 TF_INLINE F32 erf_tail(F32 t) {
@@ -93,7 +109,14 @@ TF_INLINE Vec<T> erf(Vec<T> x) {
   return with_sign_of(select(t < one, erf_near_zero(t), one - erf_tail(t)), x);
 }
 
-// Through float64, with polynomials for 1e-12 or so ----------------------------------------------
+// 1 - Φ(t) of the normal distribution, t >= 0.
+template <class T>
+TF_INLINE Vec<T> normal_tail(Vec<T> t) {
+  const Vec<T> u = t * Vec<T>(T(0.70710678118654752)), one(T(1));
+  return Vec<T>(T(0.5)) * select(u < one, one - erf_near_zero(u), erf_tail(u));
+}
+
+// In float64, with polynomials for 1e-12 or so ---------------------------------------------------
 
 struct RoughExp {
   F64 scale, p;  // exp(x) = scale * (1 + p)
@@ -101,23 +124,13 @@ struct RoughExp {
 TF_INLINE RoughExp rough_exp(F64 x) {
   constexpr double c[] = {0.4999999999960149,    0.1666666666658554,    0.041666666989652504,
                           0.008333333381843002,  0.0013888807547123715, 0.0001984117119918662,
-                          2.48822764735496e-05,  2.7640600538149738e-06};
+                          2.48822764735496e-05, 2.7640600538149738e-06};
   x = max(F64(-700.0), min(F64(700.0), x));
   const F64 n = nearest(x * F64(1.4426950408889634));
   F64 r = fma(n, F64(-0.6931471803691238), x);
   r = fma(n, F64(-1.9082149292705877e-10), r);
   return {power_of_two(n), fma(polynomial(r, c), r * r, r)};
 }
-
-TF_INLINE F32 expm1(F32 x) {
-  const F32 r = in_double(x, [](F64 v) TF_ALWAYS_INLINE {
-    const RoughExp e = rough_exp(v);
-    return fma(e.scale, e.p, e.scale - F64(1.0));
-  });
-  return select(x == F32(0.f), x, r);  // -0
-}
-
-#if !defined(TF_SIMD_AVX512)
 
 // Of a positive normal number or zero (-inf) or infinity.
 TF_INLINE F64 rough_log(F64 x) {
@@ -143,13 +156,6 @@ TF_INLINE F32 log1p(F32 x) {
 }
 
 #endif
-
-// 1 - Φ(t) of the normal distribution, t >= 0.
-template <class T>
-TF_INLINE Vec<T> normal_tail(Vec<T> t) {
-  const Vec<T> u = t * Vec<T>(T(0.70710678118654752)), one(T(1));
-  return Vec<T>(T(0.5)) * select(u < one, one - erf_near_zero(u), erf_tail(u));
-}
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

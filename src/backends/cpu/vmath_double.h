@@ -1,5 +1,5 @@
 // Vector math in float64: exp, log and what is made of them, within 2 ulp for every argument. Where
-// a register holds a table (AVX-512), exp and log are in vmath_tables_double.h.
+// a register holds a table (AVX-512), exp and log are in vmath_tables.h.
 //
 // Polynomials are minimax fits of the remainder that the comment beside each names.
 // SPDX-License-Identifier: MIT
@@ -8,7 +8,7 @@
 #include "backends/cpu/vmath_basic.h"
 
 #if defined(TF_SIMD_AVX512)
-#include "backends/cpu/vmath_tables_double.h"
+#include "backends/cpu/vmath_tables.h"
 #endif
 
 namespace tf::cpu::TF_ISA {
@@ -32,17 +32,13 @@ TF_INLINE ExpParts exp_parts(F64 x) {
   return {n, r, fma(polynomial(r, c), r * r, (high - r) - low)};
 }
 
+#if !defined(TF_SIMD_AVX512)
+
 // p 2^n, denormal or infinite where it has to be.
 TF_INLINE F64 times_power(F64 p, F64 n) {
-#if defined(TF_SIMD_AVX512)
-  return F64((F64::Raw)_mm512_maskz_scalef_pd(-1, p.v, n.v));
-#else
   const F64 half = nearest(n * F64(0.5));
   return p * power_of_two(half) * power_of_two(n - half);
-#endif
 }
-
-#if !defined(TF_SIMD_AVX512)
 
 TF_INLINE F64 exp(F64 x) {
   const ExpParts e = exp_parts(max(F64(-746.0), min(F64(710.0), x)));  // NaN stays
