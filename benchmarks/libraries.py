@@ -80,6 +80,12 @@ class TensorLibrary(Library):
             return [nn.Conv2d(c, o, k, padding=padding), nn.ReLU()]
         return [nn.Conv2d(c, o, k, padding=padding, activation="relu")]
 
+    def residual(self, x, layer, y):
+        """x + layer(y) of a linear layer: tinyfin adds within it."""
+        if self.is_torch:
+            return x + layer(y)
+        return self.module.nn.functional.linear(y, layer.weight, layer.bias, residual=x)
+
     def layouts(self, images: bool) -> tuple[str, ...]:
         return ("nhwc", "nchw") if images else ("",)
 

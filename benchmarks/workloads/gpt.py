@@ -51,7 +51,7 @@ def make_model(lib, layers, width, heads, context):
             self.qkv = nn.Linear(width, 3 * width)
             self.out = nn.Linear(width, width)
 
-        def forward(self, x):
+        def forward(self, residual, x):
             b, t = x.shape[0], x.shape[1]
 
             def split(y):
@@ -59,20 +59,19 @@ def make_model(lib, layers, width, heads, context):
 
             q, k, v = self.qkv(x).chunk(3, 2)
             y = attend(split(q), split(k), split(v))
-            return self.out(y.permute(0, 2, 1, 3).reshape(b, t, width))
+            return lib.residual(residual, self.out, y.permute(0, 2, 1, 3).reshape(b, t, width))
 
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
             self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
             self.attention = Attention()
-            self.mlp = nn.Sequential(
-                nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-            )
+            self.up = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU())
+            self.down = nn.Linear(4 * width, width)
 
         def forward(self, x):
-            x = x + self.attention(self.norm1(x))
-            return x + self.mlp(self.norm2(x))
+            x = self.attention(x, self.norm1(x))
+            return lib.residual(x, self.down, self.up(self.norm2(x)))
 
     class Model(nn.Module):
         def __init__(self):

@@ -518,13 +518,16 @@ TINYFIN_API tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor *
  * @since 0.1 */
 TINYFIN_API tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 
-/* activation(x · weightᵀ + bias): the fully connected layer in one pass.
- * x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). Floats,
- * promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
- * "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
+/* activation(x · weightᵀ + bias + residual): the fully connected layer in one pass.
+ * x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). residual: what
+ * broadcasts to the result, a residual connection's other branch, or None. x and weight are
+ * floats and promoted to a common one, which is the result's. activation: "none", "relu",
+ * "gelu", "gelu_tanh", "sigmoid", "tanh" or "silu". Errors: shape if sizes do not fit; dtype for
+ * integers.
  * @since 0.1 */
 TINYFIN_API tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
-                                tf_activation activation, tf_tensor **out);
+                                tf_activation activation, const tf_tensor *residual,
+                                tf_tensor **out);
 
 /* Losses --------------------------------------------------------------------------------------- */
 

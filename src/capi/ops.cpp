@@ -733,13 +733,14 @@ tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out) {
 }
 
 tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
-                    tf_activation activation, tf_tensor **out) {
+                    tf_activation activation, const tf_tensor *residual, tf_tensor **out) {
   return guard("linear", [&] {
     out_slot(out);
     *out = tf::linear(Borrowed(x, "x"),
                       Borrowed(weight, "weight"),
                       Borrowed(bias),
-                      activation).detach_ref();
+                      activation,
+                      Borrowed(residual)).detach_ref();
   });
 }
 

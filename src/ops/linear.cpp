@@ -94,38 +94,76 @@ Tensor grad_before_activation(const Vjp& v) {
              meta_of_shape(result.shape(), result.dtype(), result.device()));
 }
 
-void linear_vjp(Vjp& v) {
-  const Tensor before_activation = grad_before_activation(v);
-  if (v.needs(0)) v.set_product(0, before_activation, v.in(1));
-  if (!v.needs(1) && !v.needs(2)) return;
-  const Tensor grad = rows_of(before_activation);
+Tensor column_sums(const Tensor& grad) {
   const int64_t rows[] = {0};
-  if (v.needs(1)) v.set(1, matmul(swapaxes(grad, 0, 1), rows_of(v.in(0))));
-  if (v.needs(2)) v.set(2, sum(grad, rows));
+  return sum(grad, rows);
+}
+
+void linear_grad_weight_decompose(const Call& call, Tensor* out) {
+  out[0] = matmul(swapaxes(call.in[0], 0, 1), call.in[1]);
+  out[1] = column_sums(call.in[0]);
+}
+
+// Gradients of a layer's weight and bias. grad (rows, out) and x (rows, in) of any strides; out:
+// gradᵀ · x (out, in) row-major and the sums of grad's columns (out).
+const Primitive linear_grad_weight_p{{.name = "linear_grad_weight",
+                                      .signature = "grad x",
+                                      .n_out = 2,
+                                      .diff_out = bits({0, 1}),
+                                      .decompose = linear_grad_weight_decompose}};
+
+void set_grad_of_parameters(Vjp& v, const Tensor& grad) {
+  if (!v.needs(1)) {
+    if (v.needs(2)) v.set(2, column_sums(grad));
+    return;
+  }
+  const Tensor x = rows_of(v.in(0));
+  if (!v.needs(2)) return v.set(1, matmul(swapaxes(grad, 0, 1), x));
+  Tensor out[2];
+  const Meta metas[] = {
+      meta_of_shape({grad.size(1), x.size(1)}, grad.dtype(), grad.device()),
+      meta_of_shape({grad.size(1)}, grad.dtype(), grad.device())};
+  run_multi(linear_grad_weight_p, {&grad, &x}, Attrs(), metas, out);
+  v.set(1, std::move(out[0]));
+  v.set(2, std::move(out[1]));
+}
+
+void linear_vjp(Vjp& v) {
+  const Tensor grad = grad_before_activation(v);
+  if (v.needs(3)) v.set(3, grad);
+  if (v.needs(0)) v.set_product(0, grad, v.in(1));
+  if (v.needs(1) || v.needs(2)) set_grad_of_parameters(v, rows_of(grad));
 }
 
 void linear_decompose(const Call& call, Tensor* out) {
   Tensor z = matmul(call.in[0], swapaxes(call.in[1], 0, 1));
   if (call.in[2].defined()) z = add(z, call.in[2]);
+  if (call.in[3].defined()) z = add(z, call.in[3]);
   out[0] = activate(z, tf_activation(call.attrs.i(0)));
 }
 
 // x (…, in), the leading dimensions of which are one of constant stride, weight (out, in) and bias
-// (out) of any strides; out (…, out) row-major.
+// (out) of any strides; residual (…, out), the leading dimensions likewise, the last one of stride
+// 1; out (…, out) row-major.
 const Primitive linear_p{{.name = "linear",
-                          .signature = "x weight bias?; int activation",
+                          .signature = "x weight bias? residual?; int activation",
                           .vjp = linear_vjp,
                           .save_in = bits({0, 1}),
                           .save_out = bits({0}),
                           .flags = kTakesProducts,
                           .decompose = linear_decompose}};
 
-Tensor run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                  tf_activation activation) {
+Dims shape_of_layer(const Tensor& x, const Tensor& weight) {
   Dims shape = leading(x, 1);
   shape.push_back(weight.size(0));
-  return run(linear_p, {&x, &weight, &bias}, Attrs(int64_t(activation)),
-             meta_of_shape(shape, x.dtype(), x.device()));
+  return shape;
+}
+
+// The residual as linear_p takes it.
+Tensor as_residual(const Tensor& residual, const Dims& shape, DType dtype) {
+  Tensor r = cast_to(residual, dtype);
+  if (!(r.shape() == shape)) r = expand(r, as_list(shape));
+  return r.size(-1) == 1 || r.strides()[r.ndim() - 1] == 1 ? with_rows_in_line(r) : contiguous(r);
 }
 
 Tensor with_batch(const Tensor& x, Dims batch) {
@@ -236,16 +274,19 @@ Tensor outer(const Tensor& a, const Tensor& b) {
   return matmul(reshape(a, column), reshape(b, row));
 }
 
-//@op linear(Tensor x, Tensor weight, Tensor? bias=None, activation activation=none) -> Tensor
+//@op linear(Tensor x, Tensor weight, Tensor? bias=None, activation activation=none, Tensor?
+//@   residual=None) -> Tensor
 //@ since: 0.1
 //@ grad: yes
 //@ python: function
-//@ doc: activation(x · weightᵀ + bias): the fully connected layer in one pass.
-//@   x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). Floats,
-//@   promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
-//@   "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
+//@ doc: activation(x · weightᵀ + bias + residual): the fully connected layer in one pass.
+//@   x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). residual: what
+//@   broadcasts to the result, a residual connection's other branch, or None. x and weight are
+//@   floats and promoted to a common one, which is the result's. activation: "none", "relu",
+//@   "gelu", "gelu_tanh", "sigmoid", "tanh" or "silu". Errors: shape if sizes do not fit; dtype for
+//@   integers.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-              tf_activation activation) {
+              tf_activation activation, const Tensor& residual) {
   TF_CHECK(weight.ndim() == 2, TINYFIN_ERROR_SHAPE, "received weight of shape ",
            to_string(weight.shape()), "; expected (out, in)");
   TF_CHECK(x.ndim() > 0 && x.size(-1) == weight.size(1), TINYFIN_ERROR_SHAPE,
@@ -263,9 +304,22 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const auto [input, w] = promote(x, weight);
   const Tensor b = bias.defined() ? cast_to(bias, w.dtype()) : bias;
   const Tensor rows = with_rows_in_line(input);
-  if (!told_by_result(activation) && wants_grad(linear_p, {&rows, &w, &b}))
-    return activate(run_linear(rows, w, b, TINYFIN_ACTIVATION_NONE), activation);
-  return run_linear(rows, w, b, activation);
+  const Dims shape = shape_of_layer(rows, w);
+  Tensor added;
+  if (residual.defined()) {
+    TF_CHECK(broadcasts_to(residual.shape(), shape), TINYFIN_ERROR_SHAPE,
+             "received residual of shape ", to_string(residual.shape()),
+             "; expected one that broadcasts to the result's ", to_string(shape));
+    check_float(residual, "residual");
+    added = as_residual(residual, shape, w.dtype());
+  }
+  const auto layer = [&](tf_activation inside) {
+    return run(linear_p, {&rows, &w, &b, &added}, Attrs(int64_t(inside)),
+               meta_of_shape(shape, rows.dtype(), rows.device()));
+  };
+  if (!told_by_result(activation) && wants_grad(linear_p, {&rows, &w, &b, &added}))
+    return activate(layer(TINYFIN_ACTIVATION_NONE), activation);
+  return layer(activation);
 }
 
 }  // namespace tf

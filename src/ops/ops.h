@@ -133,7 +133,8 @@ Tensor dot(const Tensor& a, const Tensor& b);
 Tensor bmm(const Tensor& a, const Tensor& b);
 Tensor outer(const Tensor& a, const Tensor& b);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = Tensor(),
-              tf_activation activation = TINYFIN_ACTIVATION_NONE);
+              tf_activation activation = TINYFIN_ACTIVATION_NONE,
+              const Tensor& residual = Tensor());
 
 // Losses (src/ops/loss.cpp)
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const Tensor& weight = Tensor(),

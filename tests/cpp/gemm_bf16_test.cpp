@@ -45,6 +45,7 @@ struct Case {
   int64_t pad = 0;
   bool accumulate = false, bias = false;
   tf_activation activation = TINYFIN_ACTIVATION_NONE;
+  bool through = false, residual = false, row_sums = false;
 };
 
 // In memory whose other elements are NaN: reading one shows.
@@ -72,15 +73,18 @@ constexpr int64_t kFrame = 5;  // untouched elements behind each row of C
 const BFloat16 kSeven = bfloat16(7.0);
 
 struct Problem {
-  Matrix a, b, bias;
-  std::vector<BFloat16> c;
+  Matrix a, b, bias, result, residual;
+  std::vector<BFloat16> c, row_sums;
   Product g;
 
   Problem(const Case& s, std::mt19937& rng)
       : a(s.m, s.k, s.reduce, s.a, s.pad, rng),
         b(s.k, s.n, s.reduce, s.b, s.pad, rng),
         bias(1, s.n, 1, Order::kSpread, 0, rng),
-        c(size_t(s.m * (s.n + kFrame)), kSeven) {
+        result(s.m, s.n + kFrame, 1, Order::kRows, 0, rng),
+        residual(s.m, s.n, 1, Order::kRows, s.pad, rng),
+        c(size_t(s.m * (s.n + kFrame)), kSeven),
+        row_sums(size_t(s.m + 1), kSeven) {
     g = {s.m,   s.n,   s.k,      a.memory.data(), a.row, a.col, b.memory.data(),
          b.row, b.col, c.data(), s.n + kFrame};
     g.accumulate = s.accumulate;
@@ -90,6 +94,10 @@ struct Problem {
     g.reduce = s.reduce;
     g.a_step = a.step;
     g.b_step = b.step;
+    if (s.through) g.result = result.memory.data();
+    if (s.residual) g.residual = residual.memory.data();
+    g.residual_row = s.pad == 2 ? 0 : residual.row;  // pad 2: one row for all
+    if (s.row_sums) g.row_sums = row_sums.data();
   }
 };
 
@@ -102,8 +110,32 @@ double activated(tf_activation activation, double x) {
   }
 }
 
+// The derivative of activations whose result tells it.
+double derivative(tf_activation activation, double result) {
+  switch (activation) {
+    case TINYFIN_ACTIVATION_RELU: return result > 0;
+    case TINYFIN_ACTIVATION_SIGMOID: return result * (1 - result);
+    case TINYFIN_ACTIVATION_TANH: return 1 - result * result;
+    default: return 1;
+  }
+}
+
+// Half a unit of bfloat16, and float32's of the terms, the sizes of which add up to `size`.
+double bound(double want, double size) { return std::abs(want) * 0x1.01p-8 + (size + 1) * 0x1p-21; }
+
 void expect_right(const Problem& p, const char* isa) {
   const Product& g = p.g;
+  for (int64_t i = 0; g.row_sums && g.n > 0 && i <= g.m; ++i) {
+    double sum = g.accumulate || i == g.m ? 7 : 0, size = 7;
+    for (int64_t r = 0; i < g.m && r < g.reduce; ++r)
+      for (int64_t q = 0; q < g.k; ++q) {
+        const double v = widened(g.a[r * g.a_step + i * g.a_row + q * g.a_col]);
+        sum += v;
+        size += std::abs(v);
+      }
+    ASSERT_LE(std::abs(widened(p.row_sums[size_t(i)]) - sum), bound(sum, size))
+        << isa << " m " << g.m << " n " << g.n << " k " << g.k << ": sum of row " << i;
+  }
   for (int64_t i = 0; i < g.m; ++i) {
     for (int64_t j = 0; j < g.n; ++j) {
       double sum = g.accumulate ? 7 : 0, size = std::abs(sum);
@@ -116,10 +148,12 @@ void expect_right(const Problem& p, const char* isa) {
           add(double(widened(g.a[r * g.a_step + i * g.a_row + q * g.a_col])) *
               double(widened(g.b[r * g.b_step + q * g.b_row + j * g.b_col])));
       if (g.bias) add(widened(g.bias[j * g.bias_step]));
-      const double want = activated(g.activation, sum);
+      if (g.residual) add(widened(g.residual[i * g.residual_row + j]));
+      const double want =
+          g.result ? sum * derivative(g.activation, widened(g.result[i * g.ldc + j]))
+                   : activated(g.activation, sum);
       const double got = widened(p.c[size_t(i * g.ldc + j)]);
-      // Half a unit of bfloat16, and float32's of the terms.
-      ASSERT_LE(std::abs(got - want), std::abs(want) * 0x1.01p-8 + (size + 1) * 0x1p-21)
+      ASSERT_LE(std::abs(got - want), bound(want, size))
           << isa << " m " << g.m << " n " << g.n << " k " << g.k << " at " << i << ", " << j;
     }
     for (int64_t j = g.n; j < g.ldc; ++j)
@@ -176,6 +210,38 @@ TEST(GemmBf16, SumOfProducts) {
                .accumulate = reduce == 5, .bias = true, .activation = TINYFIN_ACTIVATION_TANH});
 }
 
+constexpr std::array<int64_t, 4> kWays[] = {{1, 45, 70, 0},   {9, 45, 300, 1},   {19, 1, 9, 0},
+                                            {33, 75, 210, 1}, {61, 165, 1100, 2}, {7, 40, 0, 0},
+                                            {300, 96, 64, 2}};
+
+TEST(GemmBf16, Residuals) {
+  for (Order b : {Order::kRows, Order::kColumns})
+    for (tf_activation activation :
+         {TINYFIN_ACTIVATION_NONE, TINYFIN_ACTIVATION_RELU, TINYFIN_ACTIVATION_GELU})
+      for (const auto& [m, n, k, pad] : kWays)
+        check({.m = m, .n = n, .k = k, .b = b, .pad = pad, .accumulate = n == 75, .bias = n != 40,
+               .activation = activation, .residual = true});
+}
+
+TEST(GemmBf16, ThroughActivations) {
+  for (Order b : {Order::kRows, Order::kColumns})
+    for (tf_activation activation :
+         {TINYFIN_ACTIVATION_RELU, TINYFIN_ACTIVATION_SIGMOID, TINYFIN_ACTIVATION_TANH})
+      for (const auto& [m, n, k, pad] : kWays)
+        check({.m = m, .n = n, .k = k, .b = b, .pad = pad, .accumulate = n == 75,
+               .activation = activation, .through = true});
+}
+
+TEST(GemmBf16, RowSums) {
+  for (Order a : kOrders)
+    for (const auto& [m, n, k] : {std::array<int64_t, 3>{10, 64, 64}, {1, 9, 33}, {14, 1, 77},
+                                  {29, 33, 1}, {61, 165, 1101}, {2050, 5, 33}, {20, 2100, 35},
+                                  {13, 20, 0}})
+      for (bool accumulate : {false, true})
+        check({.m = m, .n = n, .k = k, .reduce = accumulate ? 2 : 1, .a = a,
+               .accumulate = accumulate, .row_sums = true});
+}
+
 TEST(GemmBf16, Empty) {
   for (int64_t m : {0, 3})
     for (int64_t n : {0, 40})
@@ -220,8 +286,10 @@ TEST(GemmBf16, SameBitsForAnyThreads) {
           for (int32_t threads : {1, 2, 3, 8}) {
             set_num_threads(threads);
             std::mt19937 rng(3);
-            Problem p({.m = m, .n = n, .k = k, .a = a, .b = b, .bias = true}, rng);
+            Problem p({.m = m, .n = n, .k = k, .a = a, .b = b, .bias = true, .residual = true,
+                       .row_sums = n < 200}, rng);
             ASSERT_EQ(entry.gemm(p.g, {}), TINYFIN_OK);
+            p.c.insert(p.c.end(), p.row_sums.begin(), p.row_sums.end());
             if (threads == 1) alone = p.c;
             EXPECT_EQ(0, std::memcmp(p.c.data(), alone.data(), alone.size() * sizeof(BFloat16)))
                 << entry.isa << " " << threads << " threads, " << m << " " << n << " " << k;

@@ -98,7 +98,7 @@ struct Case {
   bool accumulate = false, bias = false;
   int64_t bias_step = 1;
   tf_activation activation = TINYFIN_ACTIVATION_NONE;
-  bool through = false;
+  bool through = false, residual = false, row_sums = false;
 };
 
 std::string text(const Case& c) {
@@ -134,7 +134,7 @@ long double derivative(tf_activation activation, long double result) {
 template <class T>
 struct Problem {
   Matrix<T> a, b;
-  std::vector<T> c, bias, result;
+  std::vector<T> c, bias, result, residual, row_sums;
   Gemm<T> g;
 };
 
@@ -159,6 +159,15 @@ Problem<T> problem(const Case& c, std::mt19937& rng) {
   p.g.b_step = p.b.step;
   if (c.through) p.result = random_matrix<T>(c.m, ldc, 1, Order::kRows, 0, rng).memory;
   if (c.through) p.g.result = p.result.data();
+  if (c.residual) {
+    p.g.residual_row = c.pad == 2 ? 0 : c.n + c.pad;  // pad 2: one row for all
+    p.residual = random_matrix<T>(c.m, c.n + c.pad, 1, Order::kRows, 0, rng).memory;
+    p.g.residual = p.residual.data();
+  }
+  if (c.row_sums) {
+    p.row_sums.assign(size_t(c.m + 1), T(7));
+    p.g.row_sums = p.row_sums.data();
+  }
   return p;
 }
 
@@ -175,6 +184,7 @@ void expect_right(const Problem<T>& p, const char* isa, const Case& c) {
           sum += (long double)g.a[r * g.a_step + i * g.a_row + q * g.a_col] *
                  g.b[r * g.b_step + q * g.b_row + j * g.b_col];
       if (g.bias) sum += g.bias[j * g.bias_step];
+      if (g.residual) sum += g.residual[i * g.residual_row + j];
       const long double want =
           g.result ? sum * derivative(g.activation, g.result[i * g.ldc + j])
                    : activated(g.activation, sum);
@@ -185,6 +195,13 @@ void expect_right(const Problem<T>& p, const char* isa, const Case& c) {
     }
     for (int64_t j = g.n; j < g.ldc; ++j)
       ASSERT_EQ(p.c[size_t(i * g.ldc + j)], T(7)) << isa << " " << text(c) << " past row " << i;
+  }
+  for (int64_t i = 0; g.row_sums && g.n > 0 && i <= g.m; ++i) {
+    long double sum = g.accumulate || i == g.m ? 7 : 0;
+    for (int64_t r = 0; i < g.m && r < g.reduce; ++r)
+      for (int64_t q = 0; q < g.k; ++q) sum += g.a[r * g.a_step + i * g.a_row + q * g.a_col];
+    ASSERT_LE(std::abs(p.row_sums[size_t(i)] - sum), bound * (1 + std::abs(sum)))
+        << isa << " " << text(c) << ": sum of row " << i << " is " << p.row_sums[size_t(i)];
   }
 }
 
@@ -199,6 +216,7 @@ void check(const Case& c) {
     rng.seed(7);
     Problem<T> again = problem<T>(c, rng);
     ASSERT_EQ(entry.parallel(again.g, {}), TINYFIN_OK);
+    if (c.row_sums) expect_right(again, entry.isa, c);
     ASSERT_TRUE(p.c.empty() ||
                 std::memcmp(p.c.data(), again.c.data(), p.c.size() * sizeof(T)) == 0)
         << entry.isa << " " << text(c) << " in parallel";
@@ -343,6 +361,49 @@ TEST(Gemm, ThroughActivations) {
     }
 }
 
+TEST(Gemm, Residuals) {
+  const Case ways[] = {{1, 45, 70, 1, Order::kRows, Order::kColumns},
+                       {19, 1, 9},
+                       {19, 1, 9, 1, Order::kRows, Order::kRows, 1},
+                       {33, 45, 210, 1, Order::kRows, Order::kColumns, 1},
+                       {33, 47, 210, 1, Order::kRows, Order::kColumns, 2},
+                       {61, 165, 600, 1, Order::kSpread, Order::kRows, 2},
+                       {61, 165, 600, 1, Order::kColumns, Order::kRows, 3},
+                       {66, 75, 1024, 2, Order::kRows, Order::kColumns},
+                       {7, 40, 0}};
+  check_both({.m = 300, .n = 275, .k = 1100, .b = Order::kColumns, .bias = true, .residual = true});
+  for (tf_activation activation :
+       {TINYFIN_ACTIVATION_NONE, TINYFIN_ACTIVATION_RELU, TINYFIN_ACTIVATION_GELU})
+    for (Case c : ways) {
+      c.activation = activation;
+      c.residual = true;
+      c.bias = c.m != 19;
+      c.accumulate = c.pad == 3;
+      check_both(c);
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST(Gemm, RowSums) {
+  for (Order a : kOrders)
+    for (Order b : kOrders)
+      for (const Case& c :
+           {Case{10, 64, 64}, Case{1, 9, 33}, Case{14, 1, 77}, Case{29, 33, 1}, Case{128, 70, 600},
+            Case{61, 40, 1101}, Case{96, 40, 1024}, Case{13, 20, 0}}) {
+        Case d = c;
+        d.a = a;
+        d.b = b;
+        d.pad = c.m % 3;
+        d.row_sums = true;
+        check_both(d);
+        d.accumulate = true;
+        d.reduce = c.k % 2 + 1;
+        check_both(d);
+        if (HasFatalFailure()) return;
+      }
+  check_both({.m = 300, .n = 275, .k = 1100, .a = Order::kColumns, .row_sums = true});
+}
+
 TEST(Gemm, NanGoesThroughRelu) {
   for (const Entry<float>& entry : entries<float>()) {
     std::vector<float> a(3, 1.0f), b(3 * 20, 1.0f), c(20);
@@ -352,6 +413,12 @@ TEST(Gemm, NanGoesThroughRelu) {
     entry.serial(g);
     EXPECT_TRUE(std::isnan(c[4])) << entry.isa;
     EXPECT_EQ(c[5], 3.0f) << entry.isa;
+    const std::vector<float> residual(b.begin(), b.begin() + 20);
+    b[4] = 1;
+    g.residual = residual.data();
+    entry.serial(g);
+    EXPECT_TRUE(std::isnan(c[4])) << entry.isa;
+    EXPECT_EQ(c[5], 4.0f) << entry.isa;
   }
 }
 
@@ -363,6 +430,7 @@ void check_threads(const Case& c) {
     std::mt19937 rng(3);
     Problem<T> serial = problem<T>(c, rng);
     entry.serial(serial.g);
+    std::vector<T> sums;
     for (int32_t threads = 1; threads <= 4; ++threads) {
       set_num_threads(threads);
       std::mt19937 again(3);
@@ -370,6 +438,8 @@ void check_threads(const Case& c) {
       EXPECT_EQ(entry.parallel(p.g, {}), TINYFIN_OK);
       EXPECT_EQ(0, std::memcmp(p.c.data(), serial.c.data(), p.c.size() * sizeof(T)))
           << entry.isa << " " << threads << " threads, " << text(c);
+      if (threads == 1) sums = p.row_sums;
+      EXPECT_EQ(sums, p.row_sums) << entry.isa << " " << threads << " threads, " << text(c);
     }
   }
   set_num_threads(before);
@@ -386,6 +456,9 @@ TEST(Gemm, SameBitsForAnyThreads) {
         d.bias = true;
         check_threads<float>(d);
         check_threads<double>(d);
+        d.residual = d.row_sums = true;
+        check_threads<float>(d);
+        d.residual = d.row_sums = false;
         d.activation = TINYFIN_ACTIVATION_TANH;
         d.through = true;
         check_threads<float>(d);
@@ -400,6 +473,7 @@ TEST(Gemm, LargeCopies) {
       d.a = a;
       d.bias = true;
       d.activation = TINYFIN_ACTIVATION_SIGMOID;
+      d.residual = d.row_sums = true;
       check_threads<float>(d);
     }
   }

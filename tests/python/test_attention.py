@@ -200,6 +200,28 @@ def test_transformer_encoder_layer_is_pytorchs(norm_first, batch_first):
     np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_transformer_encoder_layer_adds_residuals_inside_and_outside(norm_first):
+    # Whoever listens to a part of the layer hears it without the residual, and gets the same bits.
+    layer = nn.TransformerEncoderLayer(8, 2, 16, 0.5, batch_first=True, norm_first=norm_first)
+    x = np.random.default_rng(0).standard_normal((3, 5, 8)).astype(np.float32)
+    layer.eval()
+    inside = layer(x).detach().numpy()
+    heard = []
+    for part in (layer.self_attn, layer.linear2):
+        part.register_forward_hook(lambda module, args, output: heard.append(output))
+    np.testing.assert_array_equal(layer(x).detach().numpy(), inside)
+    feed = layer.linear2(layer.linear1(layer.norm2(x) if norm_first else x))
+    assert len(heard) == 3 and heard[0].shape == (3, 5, 8)
+    np.testing.assert_array_equal(feed.detach().numpy(), heard[2].detach().numpy())
+    layer.linear2 = nn.Linear(16, 8, activation="relu")
+    outside = layer(x).detach().numpy()
+    layer.linear2.register_forward_hook(lambda *_: None)
+    np.testing.assert_array_equal(layer(x).detach().numpy(), outside)
+    layer.train()
+    assert (layer(x).detach().numpy() != layer(x).detach().numpy()).any()
+
+
 def test_weights_start_within_their_bound():
     layer = nn.MultiheadAttention(64, 4)
     bound = math.sqrt(6 / 128)

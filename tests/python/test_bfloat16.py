@@ -46,6 +46,24 @@ def test_values_are_rounded_once_on_the_way_in():
     assert Tensor([1e39, -1e39], dtype="bfloat16").tolist() == [float("inf"), -float("inf")]
 
 
+@pytest.mark.parametrize("activation", ["none", "relu", "sigmoid", "tanh", "gelu"])
+def test_gradients_of_layers(activation):
+    data = [normal(*s, seed=i) for i, s in enumerate([(70, 48), (40, 48), (40,), (40, 40), (40,)])]
+    answers = []
+    for dtype in ("bfloat16", "float32"):
+        x, w, b, v, c = (Tensor(d, dtype=dtype).requires_grad_(True) for d in data)
+        h = nn.functional.linear(x, w * 0.2, b, activation)
+        y = nn.functional.linear(h, v, c, activation, h)
+        y.backward(Tensor(normal(70, 40, seed=9), dtype=dtype))
+        answers.append([y] + [t.grad for t in (x, w, b, v, c)])
+    for ours, wide in zip(*answers):
+        assert ours.dtype == "bfloat16"
+        # As a whole: relu's derivative is another one where rounding changes a sign.
+        wide = wide.detach().numpy()
+        far = np.linalg.norm(ours.detach().numpy().astype(np.float32) - wide)
+        assert far < 0.1 * np.linalg.norm(wide)
+
+
 def test_out_of_tensors():
     x = Tensor([[1.0, -2.5], [0.1, 0]], dtype="bfloat16")
     assert x.tolist() == [[1, -2.5], [0.10009765625, 0]]

@@ -32,6 +32,12 @@ BOOLS = tensor([True, False], "bool")
         (lambda: _ops.masked_fill(tensor([1.0]), BOOLS, 0), ValueError, ["mask", "(2,)"]),
         (lambda: _ops.gelu(tensor([1.0]), "relu"), ValueError, ["[gelu]", "tanh"]),
         (lambda: _ops.softplus(tensor([1.0]), beta=0), ValueError, ["[softplus]", "beta"]),
+        (lambda: _ops.linear(tensor([[1.0]]), tensor([[1.0]]), residual=tensor([1.0, 2.0])),
+         ValueError, ["[linear]", "residual", "(2,)", "(1, 1)"]),
+        (lambda: _ops.linear(tensor([1.0]), tensor([[1.0]]), residual=tensor([[1.0]])),
+         ValueError, ["[linear]", "residual", "(1, 1)", "(1,)"]),
+        (lambda: _ops.linear(tensor([1.0]), tensor([[1.0]]), residual=tensor([1], "int64")),
+         TypeError, ["[linear]", "residual", "int64"]),
     ],
 )
 def test_refused(call, error, fragments):

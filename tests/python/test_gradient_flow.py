@@ -94,6 +94,50 @@ def test_residual_connections():
     compare(fused, network(single_ops, norm_by_ops), leaves)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_residuals_inside_the_layer(activation):
+    def fused(x, w, b, v, r):
+        h = F.linear(x, w, b, activation, x)
+        h = F.linear(F.linear(h, v), w[:, :5], b, None, h)
+        return F.linear(h, w, b, activation, r)
+
+    def apart(x, w, b, v, r):
+        h = ACTIVATIONS[activation]((x @ w.T) + b + x)
+        h = ((h @ v.T) @ w[:, :5].T + b) + h
+        return ACTIVATIONS[activation](h @ w.T + b + r)
+
+    compare(fused, apart, [leaf(2, 5, 8), leaf(8, 8), leaf(8), leaf(5, 8), leaf(5, 1)])
+
+
+def test_a_residual_changes_no_bit():
+    x, w, b, r = (leaf(*s, dtype=np.float32) for s in ((70, 96), (130, 96), (130,), (70, 130)))
+    for i in (slice(None), slice(0, 20), slice(0, 1)):
+        np.testing.assert_array_equal(
+            F.linear(x[i], w, b, None, r[i]).detach().numpy(),
+            (F.linear(x[i], w, b) + r[i]).detach().numpy(),
+        )
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 7), (6, 7), (3, 5, 7), (7,)])
+def test_gradients_of_weight_and_bias_from_odd_layouts(shape):
+    w, b = leaf(4, 7), leaf(4)
+
+    def network(layer):
+        def run(x, w, b):
+            y = layer(x, w, b, "none") if x.ndim < 3 else layer(x.swapaxes(0, 1), w, b, "none")
+            return y.swapaxes(0, 1) if y.ndim > 1 else y
+
+        return run
+
+    compare(network(F.linear), network(single_ops), [leaf(*shape), w, b])
+    # A gradient of one number everywhere; no inputs.
+    for x, w in ((leaf(5, 7), w), (leaf(5, 0), leaf(4, 0))):
+        b.grad = w.grad = None
+        F.linear(x, w, b).sum().backward()
+        np.testing.assert_allclose(b.grad.numpy(), np.full(4, 5.0))
+        np.testing.assert_allclose(w.grad.numpy(), np.ones((4, 1)) * x.detach().numpy().sum(0))
+
+
 def test_hooks_and_captures_see_gradients_that_wait():
     x, w, v = leaf(3, 4), leaf(5, 4), leaf(2, 5)
     grad = Tensor.from_numpy(rng.normal(size=(3, 2)))
@@ -144,10 +188,16 @@ def test_a_hook_that_changes_a_weight_changes_no_gradient():
 
 def test_gradients_of_gradients_of_fused_layers():
     x, w, b = leaf(3, 4), leaf(4, 4), leaf(4)
+    def with_residual(x, w, b, activation):
+        return F.linear(x, w, b, activation, x)
+
+    def residual_by_ops(x, w, b, activation):
+        return ACTIVATIONS[activation](single_ops(x, w, b, "none") + x)
+
     for activation in ACTIVATIONS:
         second = []
-        for layer in (F.linear, single_ops):
-            y = layer(layer(x, w, b, activation), w, b, activation)
+        for layer, above in ((F.linear, with_residual), (single_ops, residual_by_ops)):
+            y = above(layer(x, w, b, activation), w, b, activation)
             (g,) = tf.autograd.grad(y.sum(), [x], create_graph=True)
             # The bias takes no part where the activation is linear, or linear in pieces.
             second.append(tf.autograd.grad((g * g).sum(), [w, b], allow_unused=True))

@@ -332,7 +332,7 @@ tf_status tf_matmul(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_dot(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_bmm(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
 tf_status tf_outer(const tf_tensor *a, const tf_tensor *b, tf_tensor **out);
-tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, tf_activation activation, tf_tensor **out);
+tf_status tf_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias, tf_activation activation, const tf_tensor *residual, tf_tensor **out);
 tf_status tf_cross_entropy(const tf_tensor *logits, const tf_tensor *target, const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
 tf_status tf_nll_loss(const tf_tensor *log_probs, const tf_tensor *target, const tf_tensor *weight, tf_reduction reduction, tf_tensor **out);
 tf_status tf_mse_loss(const tf_tensor *pred, const tf_tensor *target, tf_reduction reduction, tf_tensor **out);
@@ -537,7 +537,7 @@ tf_tensor *tfpy_dot(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_bmm(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_outer(const tf_tensor *a, const tf_tensor *b);
 tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
-                       tf_activation activation);
+                       tf_activation activation, const tf_tensor *residual);
 tf_tensor *tfpy_cross_entropy(const tf_tensor *logits, const tf_tensor *target,
                               const tf_tensor *weight, tf_reduction reduction);
 tf_tensor *tfpy_nll_loss(const tf_tensor *log_probs, const tf_tensor *target,

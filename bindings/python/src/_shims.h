@@ -529,9 +529,9 @@ static tf_tensor *tfpy_outer(const tf_tensor *a, const tf_tensor *b) {
 }
 
 static tf_tensor *tfpy_linear(const tf_tensor *x, const tf_tensor *weight, const tf_tensor *bias,
-                              tf_activation activation) {
+                              tf_activation activation, const tf_tensor *residual) {
   tf_tensor *out = NULL;
-  tfpy_note(tf_linear(x, weight, bias, activation, &out));
+  tfpy_note(tf_linear(x, weight, bias, activation, residual, &out));
   return out;
 }
 

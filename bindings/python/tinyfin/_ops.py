@@ -1639,21 +1639,32 @@ def linear(
     weight: TensorLike,
     bias: TensorLike | None = None,
     activation: str | None = None,
+    residual: TensorLike | None = None,
 ) -> Tensor:
-    """activation(x · weightᵀ + bias): the fully connected layer in one pass.
+    """activation(x · weightᵀ + bias + residual): the fully connected layer in one pass.
 
-    x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). Floats,
-    promoted to a common one. activation: "none", "relu", "gelu", "gelu_tanh", "sigmoid",
-    "tanh" or "silu". Errors: shape if sizes do not fit; dtype for integers.
+    x: (…, in); weight: (out, in); bias: (out,) or None; result (…, out). residual: what
+    broadcasts to the result, a residual connection's other branch, or None. x and weight are
+    floats and promoted to a common one, which is the result's. activation: "none", "relu",
+    "gelu", "gelu_tanh", "sigmoid", "tanh" or "silu". Errors: shape if sizes do not fit; dtype
+    for
+    integers.
     """
     activation = activation_number(activation, "linear")
     try:
-        h = lib_linear(x._h, weight._h, NULL if bias is None else bias._h, activation)
+        h = lib_linear(
+            x._h, weight._h, NULL if bias is None else bias._h, activation, NULL if residual is
+            None else residual._h
+        )
     except NOT_READY:
         x = tensor(x, "x", "linear")
         weight = tensor(weight, "weight", "linear")
         bias = None if bias is None else tensor(bias, "bias", "linear")
-        h = lib_linear(x._h, weight._h, NULL if bias is None else bias._h, activation)
+        residual = None if residual is None else tensor(residual, "residual", "linear")
+        h = lib_linear(
+            x._h, weight._h, NULL if bias is None else bias._h, activation, NULL if residual is
+            None else residual._h
+        )
     return made(h)
 
 

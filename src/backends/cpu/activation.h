@@ -90,11 +90,12 @@ inline void map_block(T* c, int64_t ldc, int64_t rows, int64_t columns, const F&
   }
 }
 
-// The same with a second array that is read, laid out as the first: c = f(c, d).
+// The same with a second array that is read: c = f(c, d).
 template <class T, class F>
-inline void map_block(T* c, const T* d, int64_t ld, int64_t rows, int64_t columns, const F& f) {
+inline void map_block(T* c, int64_t ldc, const T* d, int64_t ldd, int64_t rows, int64_t columns,
+                      const F& f) {
   constexpr int64_t kW = Vec<T>::kWidth;
-  for (int64_t i = 0; i < rows; ++i, c += ld, d += ld) {
+  for (int64_t i = 0; i < rows; ++i, c += ldc, d += ldd) {
     int64_t j = 0;
     for (; j + kW <= columns; j += kW) store(c + j, f(load(c + j), load(d + j)));
     if (j < columns)
@@ -125,7 +126,7 @@ template <class T>
 void through_activation(tf_activation activation, T* c, const T* result, int64_t ld, int64_t rows,
                         int64_t columns) {
   using V = Vec<T>;
-  const auto apply = [&](const auto& f) { map_block(c, result, ld, rows, columns, f); };
+  const auto apply = [&](const auto& f) { map_block(c, ld, result, ld, rows, columns, f); };
   switch (activation) {
     case TINYFIN_ACTIVATION_RELU:
       return apply([](V g, V y) TF_ALWAYS_INLINE { return select(y > V(T(0)), g, V(T(0))); });

@@ -1,12 +1,14 @@
 // Matrix products for kernel files: linear layers, matmul and, by its sum over several pairs,
 // convolution as implicit GEMM.
 //
-//   C = activation([C +] sum over r of A_r · B_r + bias),  A_r (m,k), B_r (k,n), C (m,n)
+//   C = activation([C +] sum over r of A_r · B_r + bias + residual),
+//     A_r (m,k), B_r (k,n), C (m,n)
 //   C = ([C +] sum over r of A_r · B_r + bias) * the activation's derivative, where `result` is given
 //
 // Every element of C is one chain of multiply-adds over r and k in ascending order (short
 // vectors: a fixed tree, chosen by m, n, k and strides alone), so neither the cut into tiles
-// nor the number of threads can change a bit of it.
+// nor the number of threads can change a bit of it. Sums of A's rows go along k in order too, by
+// blocks that m, n, k and strides choose.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -34,13 +36,24 @@ struct Gemm {
   int64_t a_step = 0, b_step = 0;
   // The result of the activation whose derivative is multiplied by, laid out as C, or null.
   const T* result = nullptr;
+  // Element (i, j) of what is added to the sums and the bias: residual[i * residual_row + j], or
+  // null. Not together with `result`.
+  const T* residual = nullptr;
+  int64_t residual_row = 0;
+  T* row_sums = nullptr;  // m values or null: sums over r and k of A, written or added to as C is
 
-  bool ends_in_relu() const { return activation == TINYFIN_ACTIVATION_RELU && !result; }
-  // C and result from an element on.
+  // What the register tile of the last product ends in.
+  bool ends_in_relu() const {
+    return activation == TINYFIN_ACTIVATION_RELU && !result && !residual;
+  }
+  // C and what is laid out as C is, from an element on; the sums of A's rows belong to the pieces
+  // of the first columns.
   void move_to(int64_t row, int64_t column) {
     const int64_t by = row * ldc + column;
     c += by;
     if (result) result += by;
+    if (residual) residual += row * residual_row + column;
+    if (row_sums) row_sums = column > 0 ? nullptr : row_sums + row;
   }
 };
 

@@ -16,7 +16,8 @@ namespace {
 
 bool few_rows(const Bf16Product& g) {
   return g.a_col == 1 && g.b_row == 1 && g.reduce == 1 && !g.accumulate &&
-         g.k >= 2 * kUnits * kPerUnit && (g.m == 1 || (g.m <= kDotRows && g.m * kFold <= g.k));
+         !g.result && !g.row_sums && g.k >= 2 * kUnits * kPerUnit &&
+         (g.m == 1 || (g.m <= kDotRows && g.m * kFold <= g.k));
 }
 
 // sums[x * ld + y] of kRows rows of A and kColumns columns of B, each along k in registers, then
@@ -58,7 +59,7 @@ void dot_rows(const Bf16Product& g, int64_t i, int64_t begin, int64_t end, float
   for (; j < end; ++j) dot_block<kRows, 1>(g, i, j, sums + (j - begin), ld);
 }
 
-// Bias, activation and rounding of sums that become the block of C at (i, j).
+// What follows the sums of a block of C at (i, j), bias included.
 void finish_block(const Bf16Product& g, float* sums, int64_t ld, int64_t i, int64_t j,
                   int64_t rows, int64_t columns) {
   if (g.bias)
@@ -66,8 +67,7 @@ void finish_block(const Bf16Product& g, float* sums, int64_t ld, int64_t i, int6
       const float bias = tf::widened(g.bias[(j + y) * g.bias_step]);
       for (int64_t x = 0; x < rows; ++x) sums[x * ld + y] += bias;
     }
-  activate(g.activation, sums, ld, rows, columns);
-  for (int64_t x = 0; x < rows; ++x) round_row(g.c + (i + x) * g.ldc + j, sums + x * ld, columns);
+  finish_sums(g, sums, ld, i, j, rows, columns);
 }
 
 // Columns [begin, end) of a product with few_rows.
@@ -90,7 +90,7 @@ void gemm_by_dots(const Bf16Product& g, int64_t begin, int64_t end) {
 // Packing A and turning C costs less than packing B, which can be read in place.
 bool worth_turning(const Bf16Product& g) {
   return kPerUnit == 2 && g.b_row == 1 && g.b_col != 1 && g.reduce == 1 && !g.accumulate &&
-         g.k > 0 && g.k % 2 == 0 && g.n >= kMaxRows<kPanel> &&
+         !g.result && !g.row_sums && g.k > 0 && g.k % 2 == 0 && g.n >= kMaxRows<kPanel> &&
          (g.m <= 48 || !rows_collide(g.b_col)) &&
          double(g.m) * double(g.n + g.k) < double(g.n) * double(g.k) && g.m * g.k <= (1 << 18);
 }

@@ -139,6 +139,50 @@ inline void pack_units(float* to, int64_t ld, const BFloat16* from, int64_t step
 // the set has places.
 inline bool rows_collide(int64_t stride) { return stride * int64_t(sizeof(BFloat16)) % 4096 == 0; }
 
+// What follows sums and bias in a block of C at (i, j): residual, activation or its derivative, and
+// rounding. Up to 64 columns.
+inline void finish_sums(const Bf16Product& g, float* sums, int64_t ld, int64_t i, int64_t j,
+                        int64_t rows, int64_t columns) {
+  alignas(64) float wide[64];
+  for (int64_t x = 0; x < rows; ++x) {
+    float* sum = sums + x * ld;
+    if (g.residual) {
+      widen_row(wide, g.residual + (i + x) * g.residual_row + j, columns);
+      map_block(sum, ld, wide, ld, 1, columns, [](F32 a, F32 b) TF_ALWAYS_INLINE { return a + b; });
+    }
+    if (g.result) {
+      widen_row(wide, g.result + (i + x) * g.ldc + j, columns);
+      through_activation(g.activation, sum, wide, ld, 1, columns);
+    }
+  }
+  if (!g.result) activate(g.activation, sums, ld, rows, columns);
+  for (int64_t x = 0; x < rows; ++x) round_row(g.c + (i + x) * g.ldc + j, sums + x * ld, columns);
+}
+
+// Sums of the rows of a packed tile: kUnitRows of them, added to `sums`.
+inline void add_row_sums(float* sums, const float* tile, int64_t units) {
+  for (int64_t j = 0; j < kUnitRows; j += kUnits) {
+    F32 total[4] = {F32(0.f), F32(0.f), F32(0.f), F32(0.f)};
+    const auto add = [&](int64_t p, F32* to) TF_ALWAYS_INLINE {
+      const F32 unit = load(tile + p * kUnitRows + j);
+      if constexpr (kPerUnit == 1) {
+        to[0] = to[0] + unit;
+      } else {
+        const I32 pair = bit_cast<int32_t>(unit);
+        to[0] = to[0] + bit_cast<float>(pair << 16);
+        to[1] = to[1] + bit_cast<float>(pair & I32(int32_t(0xffff0000)));
+      }
+    };
+    int64_t p = 0;
+    for (; p + 2 <= units; p += 2) {
+      add(p, total);
+      add(p + 1, total + 2);
+    }
+    if (p < units) add(p, total);
+    store(sums + j, load(sums + j) + ((total[0] + total[1]) + (total[2] + total[3])));
+  }
+}
+
 // A tile of C: float32, whole registers wide.
 struct UnitTile {
   int64_t units;

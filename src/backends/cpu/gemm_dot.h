@@ -14,14 +14,15 @@ constexpr int64_t kDotRows = 12, kFold = 24;
 
 template <class T>
 bool few_rows(const Gemm<T>& g) {
-  return g.a_col == 1 && g.b_row == 1 && g.reduce == 1 && g.k >= 2 * Vec<T>::kWidth &&
-         (g.m == 1 || (g.m <= kDotRows && g.m * kFold <= g.k));
+  return g.a_col == 1 && g.b_row == 1 && g.reduce == 1 && !g.row_sums &&
+         g.k >= 2 * Vec<T>::kWidth && (g.m == 1 || (g.m <= kDotRows && g.m * kFold <= g.k));
 }
 
 // One column: C is a row of the transposed product.
 template <class T>
 Gemm<T> with_column_as_row(Gemm<T> g) {
-  if (g.n != 1 || g.m <= 1 || g.ldc != 1) return g;
+  if (g.n != 1 || g.m <= 1 || g.ldc != 1 || g.row_sums) return g;
+  if (g.residual && g.residual_row != 1) return g;
   Gemm<T> t = g;
   t.m = 1;
   t.n = g.m;
@@ -86,6 +87,7 @@ void gemm_by_dots(const Gemm<T>& g, int64_t begin, int64_t end) {
   if (g.m - i == 2) dot_rows<2>(g, i, begin, end);
   if (g.m - i == 1) dot_rows<1>(g, i, begin, end);
   if (g.result) return finish_piece(g, g.c + begin, g.m, end - begin);
+  add_residual(g, 0, begin, g.m, end - begin);
   activate(g.activation, g.c + begin, g.ldc, g.m, end - begin);
 }
 

@@ -99,10 +99,6 @@ void pack(T* to, int64_t ld, const T* from, int64_t step, int64_t col, int64_t k
   }
 }
 
-// A step of k of a packed tile of A: whole vectors, so that no store crosses a line.
-template <class T>
-constexpr int64_t kPackedRows = ceil_div(kMaxRows<kPanel>, Vec<T>::kWidth) * Vec<T>::kWidth;
-
 // Tiles [begin, end) of rows of A, whose first one is at `a`: tile by tile, each (k, kPackedRows).
 // A column-major A is read along its columns, some steps of k at a time for all tiles, so that
 // each page is visited once; a row-major one along its rows, which the hardware foresees.

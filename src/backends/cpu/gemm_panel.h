@@ -13,11 +13,9 @@ inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Start of piece i of [0, n) cut into `pieces` of nearly equal length.
-inline int64_t cut(int64_t n, int64_t pieces, int64_t i) {
-  const int64_t longer = n % pieces;
-  return i * (n / pieces) + smaller(i, longer);
-}
+// Start of piece i of [0, n) cut into `pieces` of nearly equal length. The longer ones lie among
+// the others: each thread starts with a run of neighbours.
+inline int64_t cut(int64_t n, int64_t pieces, int64_t i) { return n * i / pieces; }
 
 // [0, m) in register tiles of nearly equal height.
 struct Rows {
@@ -35,6 +33,45 @@ inline void finish_piece(const Gemm<T>& g, T* c, int64_t rows, int64_t columns) 
   if (g.result)
     through_activation(g.activation, c, g.result + (c - g.c), g.ldc, rows, columns);
 }
+
+// The residual in a block of C at (row, column) that holds sums and bias.
+template <class T>
+inline void add_residual(const Gemm<T>& g, int64_t row, int64_t column, int64_t rows,
+                         int64_t columns) {
+  using V = Vec<T>;
+  if (!g.residual) return;
+  map_block(g.c + row * g.ldc + column, g.ldc, g.residual + row * g.residual_row + column,
+            g.residual_row, rows, columns, [](V x, V y) TF_ALWAYS_INLINE { return x + y; });
+}
+
+// Sums of the rows of one tile of A. Those of a column-major one come with the products.
+template <class T>
+struct RowSums {
+  alignas(64) T sums[kPackedRows<T>];
+
+  explicit RowSums(Tile<T>& t) {
+    for (T& sum : sums) sum = T(0);
+    t.sums = sums;
+  }
+  void add_rows(const Tile<T>& t, const T* a, int64_t height) {
+    for (int64_t i = 0; i < height; ++i)
+      for (int64_t r = 0; r < t.reduce; ++r)
+        sums[i] += sum_of(a + r * t.a_step + i * t.a_row, t.k);
+  }
+  void store(const Tile<T>& t, int64_t height, T* to) const {
+    for (int64_t i = 0; i < height; ++i) to[i] = t.load_c ? to[i] + sums[i] : sums[i];
+  }
+
+ private:
+  static T sum_of(const T* x, int64_t n) {
+    constexpr int64_t kW = Vec<T>::kWidth;
+    Vec<T> total(T(0));
+    int64_t i = 0;
+    for (; i + kW <= n; i += kW) total = total + load(x + i);
+    if (i < n) total = total + load_n(x + i, n - i);
+    return sum(total);
+  }
+};
 
 // To L2, long before it is read.
 template <class T>
@@ -71,6 +108,12 @@ struct Panel {
     t.bias = bias;
   }
 
+  const TileFn<T>* summed_tiles(Layout layout) const {
+    if (layout == Layout::kRowMajor) return tiles_for<T>(vectors, layout);
+    return vectors == 1 ? kTiles<T, 1, Layout::kSummed>.of_rows
+                        : kTiles<T, kPanel, Layout::kSummed>.of_rows;
+  }
+
   // Tiles [begin, end) of `rows`, which start at row `top` of C; a_of(i, row) is where A of tile i
   // lies, whose first row is `row` of these rows.
   template <class AOf>
@@ -84,8 +127,21 @@ struct Panel {
       T* c = g.c + (top + row) * g.ldc + j;
       t.next = i + 1 < end ? c + height * g.ldc : nullptr;
       if (last && g.result) prefetch_block(g.result + (c - g.c), g.ldc, height, columns);
-      run[height - 1](t, a_of(i, row), b, c);
-      if (more) activate(g.activation, c, g.ldc, height, columns);
+      if (last && g.residual)
+        prefetch_block(g.residual + (top + row) * g.residual_row + j, g.residual_row, height,
+                       columns);
+      const T* a = a_of(i, row);
+      if (g.row_sums && j == 0) {
+        RowSums<T> sums(t);
+        summed_tiles(layout)[height - 1](t, a, b, c);
+        if (layout == Layout::kRowMajor) sums.add_rows(t, a, height);
+        sums.store(t, height, g.row_sums + top + row);
+      } else {
+        run[height - 1](t, a, b, c);
+      }
+      if (!more) continue;
+      add_residual(g, top + row, j, height, columns);
+      activate(g.activation, c, g.ldc, height, columns);
     }
   }
 };

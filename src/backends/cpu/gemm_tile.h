@@ -19,6 +19,11 @@ constexpr int kMaxRows = kRegisters == 16 ? 12 / kVectors : kMultipliesByLane ? 
 template <class T>
 constexpr int64_t kPanelWidth = kPanel* int64_t(Vec<T>::kWidth);
 
+// A step of k of a packed tile of A: whole vectors, so that no store crosses a line.
+template <class T>
+constexpr int64_t kPackedRows =
+    (kMaxRows<kPanel> + Vec<T>::kWidth - 1) / Vec<T>::kWidth * Vec<T>::kWidth;
+
 template <class T>
 struct Tile {
   int64_t k, reduce;
@@ -30,6 +35,7 @@ struct Tile {
   const T* bias;   // may be null
   T floor;         // 0 for relu, -infinity for nothing
   const T* next = nullptr;  // C of the tile that comes next, or null
+  T* sums = nullptr;        // kPackedRows sums of A's rows, for the tiles that add to them
 };
 
 // Rows become columns: r[i][j] <-> r[j][i], by exchanging off-diagonal squares of 1, 2, 4, …; in
@@ -54,10 +60,10 @@ TF_INLINE void transpose(Vec<T>* r) {
   }
 }
 
-// How A lies: one of its strides is 1, known to the compiler. Turned: row-major, and the rows of
-// the tile become columns of C; `tail` then counts rows of C, `bias` runs along the tile's rows
-// and `load_c` is not heeded.
-enum class Layout { kRowMajor, kColumnMajor, kTurned };
+// How A lies: one of its strides is 1, known to the compiler. Summed: column-major, and steps of k
+// are added to `sums`. Turned: row-major, and the rows of the tile become columns of C; `tail` then
+// counts rows of C, `bias` runs along the tile's rows and `load_c` is not heeded.
+enum class Layout { kRowMajor, kColumnMajor, kSummed, kTurned };
 // Small registers would turn a tile in too many steps: nothing asks for it there.
 constexpr bool kTurns = kVectorBytes > 16;
 
@@ -86,6 +92,23 @@ TF_INLINE void store_turned(const Tile<T>& t, const Vec<T>* acc, T* c) {
         if (i < rows) store_n(c + (j * kW + i) * t.ldc + kFirst, max(floor, r[i] + bias), kCount);
       });
     });
+  });
+}
+
+// Adds steps of k of a column-major A to sums of its rows. They stay in memory: the tile takes all
+// registers, and leaves loads and additions to spare.
+template <int kRows, int kSteps, class T>
+TF_INLINE void add_steps(T* sums, const T* a, int64_t a_col) {
+  constexpr int kW = Vec<T>::kWidth;
+  unroll<(kRows + kW - 1) / kW>([&](auto block) TF_ALWAYS_INLINE {
+    constexpr int kFirst = block * kW;
+    constexpr int kCount = kRows - kFirst < kW ? kRows - kFirst : kW;
+    const auto rows = [&](const T* from) TF_ALWAYS_INLINE {
+      return kCount == kW ? load(from + kFirst) : load_n(from + kFirst, kCount);
+    };
+    Vec<T> more = rows(a);
+    if constexpr (kSteps == 2) more = more + rows(a + a_col);
+    store(sums + kFirst, load(sums + kFirst) + more);
   });
 }
 
@@ -120,14 +143,14 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
       });
     }
   }
-  const int64_t a_row = kLayout == Layout::kColumnMajor ? 1 : t.a_row;
-  const int64_t a_col = kLayout == Layout::kColumnMajor ? t.a_col : 1;
+  constexpr bool kByColumns = kLayout == Layout::kColumnMajor || kLayout == Layout::kSummed;
+  const int64_t a_row = kByColumns ? 1 : t.a_row;
+  const int64_t a_col = kByColumns ? t.a_col : 1;
   const auto step = [&](const T* a, const T* b) TF_ALWAYS_INLINE {
     V row[kVectors], lanes;
     unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE { row[j] = load(b + j * kW); });
     unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
-      constexpr bool kLane =
-          kMultipliesByLane && kLayout == Layout::kColumnMajor && i < kRows / kW * kW;
+      constexpr bool kLane = kMultipliesByLane && kByColumns && i < kRows / kW * kW;
       if constexpr (kLane && i % kW == 0) lanes = load(a + i);
       const V x(kLane ? lanes[i % kW] : a[i * a_row]);
       unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE {
@@ -143,8 +166,12 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     for (; p >= 2; p -= 2, a += 2 * a_col, b += 2 * t.b_row) {
       step(a, b);
       step(a + a_col, b + t.b_row);
+      if constexpr (kLayout == Layout::kSummed) add_steps<kRows, 2>(t.sums, a, a_col);
     }
-    if (p > 0) step(a, b);
+    if (p > 0) {
+      step(a, b);
+      if constexpr (kLayout == Layout::kSummed) add_steps<kRows, 1>(t.sums, a, a_col);
+    }
   }
   if constexpr (kTurn) return store_turned<T, kRows, kVectors>(t, acc, c);
   // Bias and relu cost nothing worth a branch: without them 0 is added and -infinity is the

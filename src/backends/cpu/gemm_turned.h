@@ -13,8 +13,9 @@ namespace {
 // Packing A and turning C costs less than packing B.
 template <class T>
 bool worth_turning(const Gemm<T>& g) {
-  return kTurns && g.b_row == 1 && g.b_col != 1 && g.reduce == 1 && !g.accumulate && g.k > 0 &&
-         g.n >= kMaxRows<kPanel> && double(g.m) * double(g.n + g.k) < double(g.n) * double(g.k) &&
+  return kTurns && g.b_row == 1 && g.b_col != 1 && g.reduce == 1 && !g.accumulate && !g.row_sums &&
+         g.k > 0 && g.n >= kMaxRows<kPanel> &&
+         double(g.m) * double(g.n + g.k) < double(g.n) * double(g.k) &&
          g.m * g.k <= (1 << 20) / int64_t(sizeof(T));
 }
 
@@ -60,8 +61,9 @@ struct Turned {
         t.tail = height(p) - (vectors - 1) * kW;
         tiles_for<T>(vectors, Layout::kTurned)[count - 1](t, g.b + j * g.b_col,
                                                           packed + p * kWidth * g.k, c);
-        if (!g.ends_in_relu() && !g.result)
-          activate(g.activation, c, g.ldc, height(p), count);
+        if (g.ends_in_relu() || g.result) continue;
+        add_residual(g, p * kWidth, j, height(p), count);
+        activate(g.activation, c, g.ldc, height(p), count);
       }
     }
     const int64_t first = columns.start(begin);

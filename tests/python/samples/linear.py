@@ -58,7 +58,25 @@ def samples(rng):
             Sample("linear", (normal(5, 3), normal(4, 3), normal(4), name),
                    reference=lambda x, w, b, _, f=f: f(x @ w.T + b), name=name, **close)
         )  # fmt: skip
+        found.append(
+            Sample("linear", (normal(5, 3), normal(4, 3), normal(4), name, normal(5, 4)),
+                   reference=lambda x, w, b, _, r, f=f: f(x @ w.T + b + r),
+                   name=f"residual_{name}", **close)
+        )  # fmt: skip
+    for name, shape in (("row", (4,)), ("column", (5, 1)), ("batch", (5, 4)), ("single", (1,))):
+        found.append(
+            Sample("linear", (normal(2, 5, 3), normal(4, 3), None, None, normal(*shape)),
+                   reference=lambda x, w, b, a, r: x @ w.T + r, name=f"residual_of_a_{name}",
+                   **close)
+        )  # fmt: skip
     found += [
+        Sample("linear", (normal(3), normal(4, 3), normal(4), None, normal(4)),
+               reference=lambda x, w, b, a, r: x @ w.T + b + r, name="residual_vector", **close),
+        Sample("linear", (normal(0, 3), normal(4, 3), None, None, normal(0, 4)),
+               reference=lambda x, w, b, a, r: x @ w.T + r, name="residual_empty", **close),
+        Sample("linear", (normal(64, 200), normal(90, 200), normal(90), "relu", normal(64, 90)),
+               grad=(), reference=lambda x, w, b, a, r: np.maximum(x @ w.T + b + r, 0),
+               name="residual_large", rtol=1e-4, atol=1e-4),
         Sample("linear", (normal(2, 3, 4), normal(5, 4)), reference=lambda x, w: x @ w.T,
                name="no_bias", **close),
         Sample("linear", (normal(4), normal(5, 4), normal(5)),

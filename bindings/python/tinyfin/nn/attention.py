@@ -11,7 +11,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor
 from .layers import Dropout, LayerNorm, Linear
 from .module import Module
-from .native import NativeModule, make
+from .native import NativeModule, handle_of, make
 
 
 class MultiheadAttention(NativeModule):
@@ -44,7 +44,8 @@ class MultiheadAttention(NativeModule):
         y = _ops.linear(x, weight)
         return y.reshape(*x.shape[:2], self.num_heads, -1).swapaxes(1, 2)
 
-    def forward(self, q: Any, k: Any = None, v: Any = None, attn_mask: Any = None) -> Tensor:
+    def _mixed(self, q: Any, k: Any, v: Any, attn_mask: Any) -> Tensor:
+        """All heads side by side, before the last projection."""
         k = q if k is None else k
         v = k if v is None else v
         if attn_mask is not None:
@@ -57,7 +58,10 @@ class MultiheadAttention(NativeModule):
             self._heads(q, self.q_weight, "q"), self._heads(k, self.k_weight, "k"),
             self._heads(v, self.v_weight, "v"), attn_mask, is_causal=self.causal,
         )  # fmt: skip
-        return _ops.linear(y.swapaxes(1, 2).flatten(2), self.o_weight)
+        return y.swapaxes(1, 2).flatten(2)
+
+    def forward(self, q: Any, k: Any = None, v: Any = None, attn_mask: Any = None) -> Tensor:
+        return _ops.linear(self._mixed(q, k, v, attn_mask), self.o_weight)
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}, causal={self.causal}"
@@ -66,6 +70,13 @@ class MultiheadAttention(NativeModule):
 # With one argument it is what the engine's layer does, but for its errors.
 MultiheadAttention._runs = MultiheadAttention.forward
 MultiheadAttention._called_by_engine = False
+
+
+def _added_inside(layer: Any, kind: type, dropout: Any) -> bool:
+    """Whether a residual can go into the layer: nobody asks what comes out of it without."""
+    idle = type(dropout) is Dropout and (dropout.p == 0 or not dropout.training)
+    plain = type(layer) is kind and getattr(layer, "activation", None) is None
+    return idle and plain and None not in (handle_of(layer), handle_of(dropout))
 
 
 class TransformerEncoderLayer(Module):
@@ -94,22 +105,30 @@ class TransformerEncoderLayer(Module):
         self.dropout, self.dropout1, self.dropout2 = (Dropout(dropout) for _ in range(3))
         self.batch_first, self.norm_first = bool(batch_first), bool(norm_first)
 
-    def _attend(self, x: Tensor, mask: Any) -> Tensor:
-        return self.dropout1(self.self_attn(x, x, x, mask))
+    # A branch of x, and `residual`.
+    def _attend(self, x: Tensor, mask: Any, residual: Tensor) -> Tensor:
+        layer = self.self_attn
+        if _added_inside(layer, MultiheadAttention, self.dropout1):
+            mixed = layer._mixed(x, x, x, mask)
+            return _ops.linear(mixed, layer.o_weight, residual=residual)
+        return residual + self.dropout1(layer(x, x, x, mask))
 
-    def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout2(self.linear2(self.dropout(self.linear1(x))))
+    def _feed(self, x: Tensor, residual: Tensor) -> Tensor:
+        x, layer = self.dropout(self.linear1(x)), self.linear2
+        if _added_inside(layer, Linear, self.dropout2):
+            return _ops.linear(x, layer.weight, layer.bias, residual=residual)
+        return residual + self.dropout2(layer(x))
 
     def forward(self, x: Any, src_mask: Any = None) -> Tensor:
         x = _convert.tensor(x, "x", "TransformerEncoderLayer", True)
         if not self.batch_first:
             x = x.swapaxes(0, 1)
         if self.norm_first:
-            x = x + self._attend(self.norm1(x), src_mask)
-            x = x + self._feed(self.norm2(x))
+            x = self._attend(self.norm1(x), src_mask, x)
+            x = self._feed(self.norm2(x), x)
         else:
-            x = self.norm1(x + self._attend(x, src_mask))
-            x = self.norm2(x + self._feed(x))
+            x = self.norm1(self._attend(x, src_mask, x))
+            x = self.norm2(self._feed(x, x))
         return x if self.batch_first else x.swapaxes(0, 1)
 
 

@@ -190,6 +190,7 @@ Halves<T> halves(const Gemm<T>& g) {
   two.first.bias = nullptr;
   two.first.activation = TINYFIN_ACTIVATION_NONE;
   two.first.result = nullptr;
+  two.first.residual = nullptr;
   two.rest.k -= half;
   two.rest.a += half * g.a_col;
   two.rest.b += half * g.b_row;

@@ -33,6 +33,7 @@ struct Block {
   const Product& g;
   bool parallel;
   float *packed_a, *packed_b, *sums;  // packed_a: null where A is read in place; sums: see below
+  float* row_sums;  // of A, whole tiles, or null
   int64_t row, column, k, columns;
   const BFloat16 *a, *b;
   Rows rows;
@@ -54,6 +55,9 @@ struct Block {
         pack_units(packed_a + (i * units() + p / kPerUnit) * kUnitRows, kUnitRows,
                    a + rows.start(i) * g.a_row + p * g.a_col, g.a_col, g.a_row,
                    smaller(chunk, k - p), rows.size(i));
+    if (!row_sums) return;
+    for (int64_t i = begin; i < end; ++i)
+      add_row_sums(row_sums + i * kUnitRows, packed_a + i * units() * kUnitRows, units());
   }
 
   tf_status pack(bool with_b) const {
@@ -74,12 +78,8 @@ struct Block {
 
   // Bias and relu, which the tile does, are all that follows the sums.
   bool plain() const {
-    return g.activation == TINYFIN_ACTIVATION_NONE || g.activation == TINYFIN_ACTIVATION_RELU;
-  }
-  // What else does.
-  void finish(float* sum, int64_t ld, BFloat16* c, int64_t height, int64_t wide) const {
-    if (!plain()) activate(g.activation, sum, ld, height, wide);
-    for (int64_t i = 0; i < height; ++i) round_row(c + i * g.ldc, sum + i * ld, wide);
+    return g.ends_in_relu() ||
+           (g.activation == TINYFIN_ACTIVATION_NONE && !g.result && !g.residual);
   }
 
   void multiply_panel(int64_t p, int64_t begin, int64_t end) const {
@@ -94,7 +94,7 @@ struct Block {
     t.ldc = sums ? panels() * kUnitPanel : kUnitPanel;
     t.load_c = !first;
     t.bias = last && g.bias ? bias : nullptr;
-    t.floor = last && g.activation == TINYFIN_ACTIVATION_RELU ? 0.f : -INFINITY;
+    t.floor = last && g.ends_in_relu() ? 0.f : -INFINITY;
     for (int64_t i = 0; t.bias && i < wide; ++i)
       bias[i] = tf::widened(g.bias[(j + i) * g.bias_step]);
     const bool straight = last && plain() && wide == vectors * kUnits;
@@ -112,7 +112,7 @@ struct Block {
                       packed_a ? static_cast<const void*>(packed_a + i * units() * kUnitRows)
                                : a + top * g.a_row,
                       packed_b + p * kUnitPanel * units(), sum);
-      if (last && !straight) finish(sum, t.ldc, c, height, wide);
+      if (last && !straight) finish_sums(g, sum, t.ldc, row + top, j, height, wide);
     }
   }
 
@@ -136,6 +136,17 @@ struct Block {
     });
   }
 
+  // The sums of A's rows, tile by tile.
+  void load_row_sums() const {
+    memset(row_sums, 0, size_t(rows.tiles * kUnitRows) * sizeof(float));
+    for (int64_t i = 0; g.accumulate && i < rows.tiles; ++i)
+      widen_row(row_sums + i * kUnitRows, g.row_sums + row + rows.start(i), rows.size(i));
+  }
+  void store_row_sums() const {
+    for (int64_t i = 0; i < rows.tiles; ++i)
+      round_row(g.row_sums + row + rows.start(i), row_sums + i * kUnitRows, rows.size(i));
+  }
+
   // C itself as the first of the sums.
   void load_sums() const {
     for (int64_t i = 0; i < rows.start(rows.tiles); ++i)
@@ -145,7 +156,8 @@ struct Block {
 
 // Whether A is read where it lies: by few panels, or a copy pays.
 bool reads_a_in_place(const Product& g) {
-  return kPerUnit == 2 && g.a_col == 1 && g.k % 2 == 0 && g.n <= (rows_collide(g.a_row) ? 64 : 1024);
+  return kPerUnit == 2 && g.a_col == 1 && !g.row_sums && g.k % 2 == 0 &&
+         g.n <= (rows_collide(g.a_row) ? 64 : 1024);
 }
 
 tf_status multiply_blocks(const Product& g, bool parallel) {
@@ -160,7 +172,8 @@ tf_status multiply_blocks(const Product& g, bool parallel) {
   const int64_t a_size =
       reads_a_in_place(g) ? 0 : ceil_div(high, kMaxRows<kPanel>) * kUnitRows * units_of(step);
   const int64_t b_size = wide * units_of(step), sum_size = waits ? high * wide : 0;
-  const size_t bytes = size_t(a_size + b_size + sum_size) * sizeof(float);
+  const int64_t row_sum_size = g.row_sums ? ceil_div(high, kMaxRows<kPanel>) * kUnitRows : 0;
+  const size_t bytes = size_t(a_size + b_size + sum_size + row_sum_size) * sizeof(float);
   float* memory = static_cast<float*>(host->host_alloc(bytes + 64));
   if (!memory) return error(TINYFIN_ERROR_MEMORY, "out of host memory for packed matrices");
   tf_status status = TINYFIN_OK;
@@ -174,6 +187,7 @@ tf_status multiply_blocks(const Product& g, bool parallel) {
                           a_size ? memory : nullptr,
                           memory + a_size,
                           waits ? memory + a_size + b_size : nullptr,
+                          g.row_sums && column == 0 ? memory + a_size + b_size + sum_size : nullptr,
                           row,
                           column,
                           products ? smaller(step, g.k - p) : 0,
@@ -184,9 +198,11 @@ tf_status multiply_blocks(const Product& g, bool parallel) {
                           pass == 0 && !g.accumulate,
                           pass + 1 == passes};
         if (pass == 0 && g.accumulate) block.load_sums();
+        if (pass == 0 && block.row_sums) block.load_row_sums();
         // With one pass, what is packed of B serves all blocks of rows.
         status = block.pack(i == 0 || passes > 1);
         if (status == TINYFIN_OK) status = block.multiply();
+        if (block.last && block.row_sums) block.store_row_sums();
       }
     }
   }

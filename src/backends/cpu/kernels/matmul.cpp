@@ -93,6 +93,7 @@ struct RowsInLine {
 template <class T>
 Gemm<T> layer(const tf_kernel_call* call) {
   const tf_view &x = call->in[0], &weight = call->in[1], &bias = call->in[2];
+  const tf_view& residual = call->in[3];
   const RowsInLine rows(x);
   // The weight is (out, in): its columns run along k.
   Gemm<T> g{rows.count, weight.shape[0], weight.shape[1],
@@ -104,11 +105,16 @@ Gemm<T> layer(const tf_kernel_call* call) {
     g.bias = data_of<T>(bias);
     g.bias_step = bias.strides[0];
   }
+  if (!absent(residual)) {
+    g.residual = data_of<T>(residual);
+    g.residual_row = RowsInLine(residual).stride;
+  }
   return g;
 }
 
-// "x weight bias?; int activation": x (…, in), the leading dimensions in line, weight (out, in),
-// bias (out), any strides; out (…, out) row-major.
+// "x weight bias? residual?; int activation": x (…, in), the leading dimensions in line, weight
+// (out, in), bias (out), any strides; residual (…, out), in line, its last dimension of stride 1;
+// out (…, out) row-major.
 tf_status linear_kernel(const tf_kernel_call* call, void*) {
   if (call->out[0].dtype == TINYFIN_BFLOAT16 && !all_bf16(call)) return TINYFIN_ERROR_UNSUPPORTED;
   switch (call->out[0].dtype) {
@@ -120,10 +126,35 @@ tf_status linear_kernel(const tf_kernel_call* call, void*) {
 }
 TF_KERNEL(linear, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_BFLOAT16, linear_kernel);
 
+// "grad x": grad (rows, out) and x (rows, in), any strides; gradᵀ · x (out, in) row-major, and the
+// sums of grad's columns (out).
+template <class T>
+Gemm<T> grad_weight(const tf_kernel_call* call) {
+  const tf_view &grad = call->in[0], &x = call->in[1];
+  Gemm<T> g{grad.shape[1], x.shape[1], x.shape[0],
+            data_of<T>(grad), grad.strides[1], grad.strides[0],
+            data_of<T>(x), x.strides[0], x.strides[1],
+            data_of<T>(call->out[0]), x.shape[1]};
+  g.row_sums = data_of<T>(call->out[1]);
+  return g;
+}
+tf_status linear_grad_weight_kernel(const tf_kernel_call* call, void*) {
+  if (call->out[0].dtype == TINYFIN_BFLOAT16 && !all_bf16(call)) return TINYFIN_ERROR_UNSUPPORTED;
+  if (call->in[1].shape[1] == 0) return TINYFIN_ERROR_UNSUPPORTED;  // no product that could sum
+  switch (call->out[0].dtype) {
+    case TINYFIN_FLOAT32: return gemm_parallel(grad_weight<float>(call));
+    case TINYFIN_FLOAT64: return gemm_parallel(grad_weight<double>(call));
+    case TINYFIN_BFLOAT16: return bf16_gemm(grad_weight<BFloat16>(call), {});
+    default: return TINYFIN_ERROR_UNSUPPORTED;
+  }
+}
+TF_KERNEL(linear_grad_weight, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_BFLOAT16,
+          linear_grad_weight_kernel);
+
 // "a b base? result?; int activation": a (…, k), the leading dimensions in line, b (k, n), any
 // strides; base, result and out (…, n) row-major. base may be out.
 template <class T>
-tf_status product_through(const tf_kernel_call* call) {
+Gemm<T> through(const tf_kernel_call* call) {
   const tf_view &a = call->in[0], &b = call->in[1], &base = call->in[2], &result = call->in[3];
   const tf_view& out = call->out[0];
   const RowsInLine rows(a);
@@ -140,16 +171,18 @@ tf_status product_through(const tf_kernel_call* call) {
     g.activation = tf_activation(call->attr[0].i);
     g.result = data_of<T>(result);
   }
-  return gemm_parallel(g);
+  return g;
 }
 tf_status product_through_kernel(const tf_kernel_call* call, void*) {
+  if (call->out[0].dtype == TINYFIN_BFLOAT16 && !all_bf16(call)) return TINYFIN_ERROR_UNSUPPORTED;
   switch (call->out[0].dtype) {
-    case TINYFIN_FLOAT32: return product_through<float>(call);
-    case TINYFIN_FLOAT64: return product_through<double>(call);
+    case TINYFIN_FLOAT32: return gemm_parallel(through<float>(call));
+    case TINYFIN_FLOAT64: return gemm_parallel(through<double>(call));
+    case TINYFIN_BFLOAT16: return bf16_gemm(through<BFloat16>(call), {});
     default: return TINYFIN_ERROR_UNSUPPORTED;
   }
 }
-TF_KERNEL(product_through, TINYFIN_DTYPES_FLOAT, product_through_kernel);
+TF_KERNEL(product_through, TINYFIN_DTYPES_FLOAT | TINYFIN_DTYPES_BFLOAT16, product_through_kernel);
 
 }  // namespace
 }  // namespace tf::cpu::TF_ISA

@@ -40,11 +40,12 @@ const Define matmul("matmul", [](const Call& c) {
   });
 });
 
-// x (…, in) · weight (out, in), transposed, + bias (out) at position i of (…, out)
+// x (…, in) · weight (out, in), transposed, + bias (out) + residual (…, out) at position i
 double before_activation(const Call& c, const Index& i) {
   const Array &x = c.in[0], &weight = c.in[1], &bias = c.in[2];
   const int last = x.ndim - 1;
   double sum = bias.present() ? bias.get({{i[last]}}) : 0;
+  if (c.in[3].present()) sum += c.in[3].get(i);
   Index at = i;
   for (int64_t k = 0; k < x.size(-1); ++k) {
     at[last] = k;
@@ -56,6 +57,21 @@ double before_activation(const Call& c, const Index& i) {
 const Define linear("linear", [](const Call& c) {
   for_each(c.out[0], [&](const Index& i) {
     c.out[0].set(i, activated(before_activation(c, i), tf_activation(c.i(0))));
+  });
+}, TINYFIN_DTYPES_FLOAT);
+
+// grad (rows, out)ᵀ · x (rows, in), and the sums of grad's columns
+const Define linear_grad_weight("linear_grad_weight", [](const Call& c) {
+  const Array &grad = c.in[0], &x = c.in[1], &weight = c.out[0], &bias = c.out[1];
+  for_each(weight, [&](const Index& i) {
+    double sum = 0;
+    for (int64_t k = 0; k < x.size(0); ++k) sum += grad.get({{k, i[0]}}) * x.get({{k, i[1]}});
+    weight.set(i, sum);
+  });
+  for_each(bias, [&](const Index& i) {
+    double sum = 0;
+    for (int64_t k = 0; k < grad.size(0); ++k) sum += grad.get({{k, i[0]}});
+    bias.set(i, sum);
   });
 }, TINYFIN_DTYPES_FLOAT);
 
