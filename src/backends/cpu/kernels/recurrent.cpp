@@ -72,7 +72,9 @@ class Forward {
         run_cells(part, k, sums, state, next);
         // Each tile of units brings the x of some of the rows.
         if (k + 1 == s.steps) return;
-        for (int64_t i = part.unit / kUnits<T>; i < part.rows; i += s.unit_tiles())
+        const int64_t tiles = s.unit_tiles(), tile = part.unit / kUnits<T>;
+        const int64_t end = cut(part.rows, tiles, tile + 1);
+        for (int64_t i = cut(part.rows, tiles, tile); i < end; ++i)
           copy_x(part.row + i, k + 1, next);
       });
     }
