@@ -47,6 +47,8 @@ set_source_files_properties(src/backends/cpu/kernels/random.cpp
 # interleaves those of neighbouring registers.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   set_source_files_properties(src/backends/cpu/kernels/transcendental.cpp
+                              src/backends/cpu/kernels/recurrent.cpp
+                              src/backends/cpu/kernels/recurrent_grad.cpp
                               PROPERTIES COMPILE_OPTIONS "-fschedule-insns;-fsched-pressure")
 endif()
 # What is added here is asked for in src/backends/cpu/isa.cpp.

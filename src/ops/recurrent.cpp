@@ -19,7 +19,8 @@ Tensor part(const Tensor& x, int64_t k, int64_t size) { return narrow(x, -1, k *
 
 // grad like y, grad_c like c0, the others as below; out: the gradients of x (no elements where
 // not asked for), h0, c0 (none without c0), w_ih, w_hh, then per gate (LSTM i f g o, GRU r z n and
-// h's share of n, RNN one) of the biases and of each step (T, B, gates H).
+// h's share of n, RNN one) of the biases; at last memory that a backend may use as it likes for the
+// gates' gradients of each step (T, B, gates H), its rows an odd number of cache lines long.
 const Primitive recurrent_grad_p{{.name = "recurrent_grad",
                                   .signature = "grad grad_c? x h0 c0? w_ih w_hh y kept; "
                                                "int cell, int reverse",
@@ -32,6 +33,7 @@ void recurrent_vjp(Vjp& v) {
   const Tensor c0 = cell == kLstm ? v.in(2) : Tensor(), w_hh = v.in(4), y = v.out(0);
   const Tensor grad_c = v.has_grad(1) ? contiguous(v.grad(1)) : Tensor(), kept = v.out(2);
   const int64_t size = h0.size(1), all = gate_grads_of(cell) * size;
+  const int64_t line = 64 / size_of(x.dtype()), row = ((all + line - 1) / line | 1) * line;
   const auto shape = [&](const Dims& dims) { return meta_of_shape(dims, x.dtype(), x.device()); };
   const Meta metas[] = {shape(v.needs(0) ? x.shape() : Dims{0}),
                         shape(h0.shape()),
@@ -39,7 +41,7 @@ void recurrent_vjp(Vjp& v) {
                         shape(w_ih.shape()),
                         shape(w_hh.shape()),
                         shape({all}),
-                        shape({x.size(0), x.size(1), all})};
+                        shape({x.size(0), x.size(1), row})};
   Tensor out[7];
   run_multi(recurrent_grad_p, {&grad, &grad_c, &x, &h0, &c0, &w_ih, &w_hh, &y, &kept},
             Attrs(cell, v.i(1)), metas, out);
@@ -102,7 +104,8 @@ void recurrent_decompose(const Call& call, Tensor* out) {
 // x (T, B, I), h0 (B, H), c0 (B, H) for LSTM only, w_ih (gates H, I), w_hh (gates H, H), biases
 // (gates H), both or none; row-major. cell: 0 RNN with tanh, 1 with relu, 2 LSTM, 3 GRU; gates i f
 // g o, r z n. reverse: from the last step to the first. out: h of each step (T, B, H), LSTM's last
-// c (B, H), and for the gradient (T, B, kept H): i f g o c, r z n and h's share of n, nothing.
+// c (B, H), and for the gradient, where one will be asked for, (T, B, kept H): i f g o c, r z n and
+// h's share of n, nothing.
 const Primitive recurrent_p{{.name = "recurrent",
                              .signature = "x h0 c0? w_ih w_hh b_ih? b_hh?; int cell, int reverse",
                              .vjp = recurrent_vjp,
@@ -125,12 +128,13 @@ States run_layer(int64_t cell, const Tensor& x, const Tensor& h0, const Tensor& 
   const Tensor &b_ih = bias ? weights[2] : none, &b_hh = bias ? weights[3] : none;
   const int64_t steps = x.size(0), batch = x.size(1), size = h0.size(1);
   const auto shape = [&](const Dims& dims) { return meta_of_shape(dims, x.dtype(), x.device()); };
+  const Tensor* const inputs[] = {&x, &h0, &c0, &weights[0], &weights[1], &b_ih, &b_hh};
+  const Inputs in(inputs, 7);
+  const int64_t kept = wants_grad(recurrent_p, in) ? kept_of(cell) * size : 0;
   const Meta metas[] = {shape({steps, batch, size}), shape(cell == kLstm ? h0.shape() : Dims{0}),
-                        meta_of_shape({steps, batch, kept_of(cell) * size}, kept_type(x.dtype()),
-                                      x.device())};
+                        meta_of_shape({steps, batch, kept}, kept_type(x.dtype()), x.device())};
   Tensor out[3];
-  run_multi(recurrent_p, {&x, &h0, &c0, &weights[0], &weights[1], &b_ih, &b_hh},
-            Attrs(cell, reverse), metas, out);
+  run_multi(recurrent_p, in, Attrs(cell, reverse), metas, out);
   return {out[0], steps ? select(out[0], 0, reverse ? 0 : steps - 1) : h0, out[1]};
 }
 

@@ -106,11 +106,13 @@ def test_cell_is_pytorchs(kind, options, batch):
             np.testing.assert_allclose(g.detach().numpy(), w.detach().numpy(), **CLOSE[np.float32])
 
 
+# Fewer sequences multiply x before the first step, more of them step by step.
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-def test_same_bits_for_any_number_of_threads(kind):
+@pytest.mark.parametrize("batch", [5, 70])
+def test_same_bits_for_any_number_of_threads(kind, batch):
     tf.manual_seed(0)
     layer = getattr(nn, kind)(40, 160, bidirectional=True)
-    x = Tensor(normal(6, 70, 40))
+    x = Tensor(normal(6, batch, 40))
 
     def bits():
         layer.zero_grad()
@@ -123,6 +125,35 @@ def test_same_bits_for_any_number_of_threads(kind):
     for n in (2, 3, 4):
         with threads(n):
             assert bits() == alone, f"{n} threads"
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("batch", [5, 33])
+def test_same_bits_without_a_gradient(kind, batch):
+    layer = getattr(nn, kind)(7, 21, 2, bidirectional=True)
+    x = Tensor(normal(4, batch, 7))
+    with_gradient = flat(layer(x))
+    with tf.no_grad():
+        for a, b in zip(flat(layer(x)), with_gradient):
+            np.testing.assert_array_equal(a.numpy(), b.detach().numpy())
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+def test_gates_far_from_zero(batch):
+    magnitudes = np.geomspace(1, 1000, 31)  # as far as exp goes and beyond
+    sums = np.concatenate([[0], magnitudes, [0], -magnitudes]).astype(np.float32)
+    layer = nn.LSTM(1, len(sums))
+    with tf.no_grad():
+        for p in layer.parameters():
+            p.copy_(tf.zeros_like(p))
+        layer.bias_ih_l0.copy_(Tensor(np.tile(sums, 4)))
+        _, (h, c) = layer(tf.zeros(1, batch, 1))
+    wide = sums.astype(np.float64)
+    gate = np.exp(-np.logaddexp(0, -wide))
+    want_c = gate * np.tanh(wide)
+    tiny = np.finfo(np.float32).tiny
+    for got, want in ((c, want_c), (h, gate * np.tanh(want_c))):
+        np.testing.assert_allclose(got.numpy()[0], np.tile(want, (batch, 1)), rtol=1e-6, atol=tiny)
 
 
 def test_dropout_between_layers():

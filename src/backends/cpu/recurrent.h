@@ -5,6 +5,7 @@
 
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/gemm_pack.h"
+#include "backends/cpu/gemm_straight.h"
 #include "backends/cpu/vmath.h"
 
 namespace tf::cpu::TF_ISA {
@@ -17,7 +18,6 @@ constexpr int64_t kUnits = kPanelWidth<T>;
 constexpr int64_t kStepRows = 32;
 // Multiply-adds that make a tile of work.
 constexpr int64_t kTileWork = 200000;
-
 
 // Rows of w_ih and w_hh per unit; what forward keeps per unit and step (LSTM: i f g o c, GRU: r z n
 // and the part of n that comes from h); gradients of these that backward makes.
@@ -59,11 +59,13 @@ tf_status for_parts(const Sequence<T>& s, int64_t work, const Body& body) {
   });
 }
 
-// body(unit, lanes) for each vector of a part's units, counted from the part's first.
+// body(unit, side, lanes) for the vectors of a part's units, counted from the part's first: as many
+// side by side as a whole part has, so that the chains of one fill the gaps of another.
 template <class T, class Body>
 TF_INLINE void for_unit_vectors(const Part& part, const Body& body) {
-  for (int64_t j = 0; j < part.units; j += Vec<T>::kWidth)
-    body(j, smaller(part.units - j, Vec<T>::kWidth));
+  constexpr int kW = int(Vec<T>::kWidth);
+  if (part.units == kUnits<T>) return body(int64_t(0), Index<kPanel>{}, Index<kW>{});
+  for (int64_t j = 0; j < part.units; j += kW) body(j, Index<1>{}, smaller(part.units - j, kW));
 }
 template <class T>
 TF_INLINE Vec<T> get(const T* p, int64_t lanes) {

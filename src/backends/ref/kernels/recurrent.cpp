@@ -93,14 +93,14 @@ const Define recurrent("recurrent", [](const Call& c) {
 }, TINYFIN_DTYPES_FLOAT);
 
 // grad grad_c? x h0 c0? w_ih w_hh y kept; cell, reverse → gradients of x, h0, c0, w_ih, w_hh,
-// of the biases per gate, of the gates of each step
+// of the biases per gate; memory for the gates of each step, not needed here
 const Define recurrent_grad("recurrent_grad", [](const Call& c) {
   const Plan p(c, c.in[2], c.in[3]);
   const Values grad = values_of(c.in[0]), x = values_of(c.in[2]), h0 = values_of(c.in[3]);
   const Values c0 = values_of(c.in[4]), w_ih = values_of(c.in[5]), w_hh = values_of(c.in[6]);
   const Values y = values_of(c.in[7]), kept = values_of(c.in[8]);
   Values dx(x.size()), dc = values_of(c.in[1]), dw_ih(w_ih.size()), dw_hh(w_hh.size());
-  Values dh(h0.size()), dbias(p.grads * p.n), dgates(p.steps * p.batch * p.grads * p.n);
+  Values dh(h0.size()), dbias(p.grads * p.n);
   dc.resize(h0.size());
   for (size_t k = p.steps; k-- > 0;) {
     Values earlier(dh.size());
@@ -136,7 +136,6 @@ const Define recurrent_grad("recurrent_grad", [](const Call& c) {
           out[0] = p.cell == kRnnTanh ? d * (1 - h * h) : h > 0 ? d : 0;
         }
         for (size_t g = 0; g < p.grads; ++g) {
-          dgates[(step * p.grads + g) * p.n + u] = out[g];
           dbias[g * p.n + u] += out[g];
         }
         for (size_t g = 0; g < p.gates; ++g) {
@@ -156,8 +155,8 @@ const Define recurrent_grad("recurrent_grad", [](const Call& c) {
     }
     dh = earlier;
   }
-  const Values* const results[] = {&dx, &dh, &dc, &dw_ih, &dw_hh, &dbias, &dgates};
-  for (size_t i = 0; i < 7; ++i) store(c.out[i], *results[i]);
+  const Values* const results[] = {&dx, &dh, &dc, &dw_ih, &dw_hh, &dbias};
+  for (size_t i = 0; i < 6; ++i) store(c.out[i], *results[i]);
 }, TINYFIN_DTYPES_FLOAT);
 
 }  // namespace
