@@ -1,6 +1,5 @@
-// Recurrent layers over a whole sequence. Each step multiplies a row per sequence, what comes from x
-// and h side by side, by the weights, tile by tile, and goes through the cell while the sums are in
-// the cache.
+// Recurrent layers over a whole sequence. Each step multiplies a row per sequence, x and h side by
+// side, by the weights, tile by tile, and goes through the cell while the sums are in the cache.
 //
 //   LSTM  i, f, o = sigmoid(…), g = tanh(…), c = f c' + i g, h = o tanh(c)
 //   GRU   r, z = sigmoid(…), n = tanh(xₙ + r hₙ), h = n + z (h' - n)
@@ -20,8 +19,8 @@ constexpr int64_t kJoinedBatch = 16;
 template <int64_t kCell>
 constexpr int64_t kSums = kCell == kGru ? 4 : kGates<kCell>;
 
-// 1 / (1 + exp(-x)) as it stands: relatively exact down to where the least normal numbers are, 0
-// below, where sigmoid() has the denormal ones, and up to twice as far from the true value (3 ulp).
+// 1 / (1 + exp(-x)) as it stands: within 3 ulp where sigmoid() is within 2, and 0 where that is
+// denormal.
 TF_INLINE F32 gate(F32 x) { return F32(1.f) / (F32(1.f) + exp(-x)); }
 TF_INLINE F64 gate(F64 x) { return sigmoid(x); }
 
@@ -154,7 +153,9 @@ class Forward {
           const int64_t j = unit + v * V::kWidth;
           unroll<kS>([&](auto g) TF_ALWAYS_INLINE { sum[v][g] = load(add + g * kBlock + j); });
           if (given) {
-            unroll<kG>([&](auto g) TF_ALWAYS_INLINE { sum[v][g] += get(given + g * n + j, lanes); });
+            unroll<kG>([&](auto g) TF_ALWAYS_INLINE {
+              sum[v][g] += get(given + g * n + j, lanes);
+            });
           }
           if constexpr (kCell == kLstm) old[v] = get(c_before + j, lanes);
           if constexpr (kCell == kGru) old[v] = get(before + j, lanes);

@@ -236,8 +236,8 @@ tf_status run_gradient(const Sequence<T>& s, const GradArrays<T>& a) {
                                    a.dw_ih, s.width});
   }
   if (status == TINYFIN_OK && a.wants_dx) {
-    status = gemm_parallel(Gemm<T>{rows, s.width, kG * n, a.gates, a.gates_row, 1, a.w_ih, s.width, 1,
-                                   a.dx, s.width});
+    status = gemm_parallel(Gemm<T>{rows, s.width, kG * n, a.gates, a.gates_row, 1, a.w_ih, s.width,
+                                   1, a.dx, s.width});
   }
   return status;
 }
