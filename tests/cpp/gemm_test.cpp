@@ -390,6 +390,8 @@ TEST(Gemm, RowSums) {
       for (const Case& c :
            {Case{10, 64, 64}, Case{1, 9, 33}, Case{14, 1, 77}, Case{29, 33, 1}, Case{128, 70, 600},
             Case{61, 40, 1101}, Case{96, 40, 1024}, Case{13, 20, 0}}) {
+        // Blocks of k in the order a weight's gradient has; a few steps tell the others apart.
+        if (c.k > 512 && (a != Order::kColumns || b != Order::kRows)) continue;
         Case d = c;
         d.a = a;
         d.b = b;
