@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from benchmarks.case import Case
@@ -10,6 +11,9 @@ from benchmarks.machine import Roof
 from benchmarks.sides import Worker
 
 LEAST_TURNS = 3
+# Threads of a side keep a processor busy for a while after its turn, waiting for work (OpenBLAS's
+# for 2^26 cycles); whoever comes next would be measured beside them.
+SETTLE = 0.04
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,10 @@ def measure(case: Case, workers: dict[str, Worker], roof: Roof, threads: int, sa
     for turn in range(max(turns.values(), default=0)):
         for side in list(turns):
             if turn < turns[side]:
+                _settle(threads)
                 _turn(workers[side], row, side, sampling.seconds / sampling.turns)
         if kind and turn < sampling.turns:
+            _settle(threads)
             best_roof = max(best_roof, roof.measure(kind, threads))
     best = row["best"]
     peers = {side: value for side, value in best.items() if side != "tinyfin"}
@@ -42,6 +48,11 @@ def measure(case: Case, workers: dict[str, Worker], roof: Roof, threads: int, sa
         }
     row["goal"] = case.goal.at(threads)
     return {name: value for name, value in row.items() if value != {}}
+
+
+def _settle(threads: int) -> None:
+    if threads > 1:
+        time.sleep(SETTLE)
 
 
 def _prepare(worker: Worker, case: Case, row: dict, side: str, sampling: Sampling) -> int:
