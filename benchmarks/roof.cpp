@@ -20,6 +20,9 @@
 #if __has_include(<sys/mman.h>)
 #include <sys/mman.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -86,12 +89,36 @@ class Copier {
   size_t bytes_, position_ = 0;
 };
 
+// Binds the calling thread to the processor of that rank among those it may run on: for the time of a
+// measurement two new threads may well stay on one.
+void bind(int rank) {
+#if defined(__linux__)
+  static const cpu_set_t allowed = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    return set;
+  }();
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || rank-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+#else
+  (void)rank;
+#endif
+}
+
 // Work per second of all threads together.
 template <class Make>
 double rate(int threads, double seconds, Make make) {
   std::atomic<int> waiting{threads};
   std::vector<double> rates(static_cast<size_t>(threads));
   auto body = [&](int t) {
+    bind(t);
     auto work = make(t);
     work();
     --waiting;
