@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where and with what a measurement was made, and the machine's roof at that moment."""
+"""Where and with what a measurement was made, and the machine's roof."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def versions(python: str) -> dict[str, str]:
 
 
 class Roof:
-    """The program bench_roof, asked again and again; the best answer counts."""
+    """The program bench_roof, asked again and again. The best answer of a run counts: one disturbed
+    moment would make a case look as if it passed the roof."""
 
     SECONDS = 0.02
 
@@ -89,6 +90,7 @@ class Roof:
         program = PROGRAMS / "bench_roof"
         if not program.exists():
             raise SystemExit(f"{program} is missing; run `make build` first")
+        self.best: dict[tuple[str, int], float] = {}
         self.process = subprocess.Popen(
             [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -108,7 +110,9 @@ class Roof:
     def measure(self, what: str, threads: int) -> float:
         self.process.stdin.write(f"{what} {threads} {self.SECONDS}\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        answer = float(self.process.stdout.readline())
+        self.best[what, threads] = max(answer, self.best.get((what, threads), 0.0))
+        return self.best[what, threads]
 
     def all(self, threads: int) -> dict[str, float]:
         return {

@@ -3,7 +3,7 @@
 
 from benchmarks.case import Case, Goal
 
-FAMILY = "hot-path"
+FAMILY = "elementwise"
 TENSORS = 4
 TINY = dict(rows=8)
 
