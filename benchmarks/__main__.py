@@ -127,19 +127,19 @@ def main() -> int:
                 worker.close()
     roof.close()
     if options.publish:
-        records.publish(output, runs_of(output))
+        # The commit it began with: notes may have been written meanwhile.
+        records.publish(output, runs_of(output, run["commit"]))
     return 1 if failed else 0
 
 
-def runs_of(output: Path) -> set[str]:
-    """Names of the runs of this commit."""
-    now = commit()
-    return {name for name, run in records.read(output)[0].items() if run["commit"] == now}
+def runs_of(output: Path, of: str) -> set[str]:
+    """Names of the runs of a commit."""
+    return {name for name, run in records.read(output)[0].items() if run["commit"] == of}
 
 
 def measured(output: Path) -> set[tuple]:
     """Keys of the rows of this commit."""
-    names = runs_of(output)
+    names = runs_of(output, commit())
     return {k for k, row in records.read(output)[1].items() if row["run"] in names}
 
 
