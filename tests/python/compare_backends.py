@@ -18,6 +18,7 @@ import time
 
 import opcheck
 from tinyfin._native import ffi, lib
+from tinyfin.types import dtype_number
 
 # The functions of tinyfin/backend.h, which the Python package does not bind.
 engine = ctypes.CDLL(f"libtinyfin.so.{lib.tf_abi_version()}")
@@ -87,17 +88,15 @@ def primitives() -> list[str]:
     return sorted(names)
 
 
-# As include/tinyfin/base.h numbers them.
-NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 4, "bool": 5, "bfloat16": 7}
-DTYPES = tuple(NUMBERS)
+DTYPES = ("float32", "float64", "int32", "int64", "bool", "bfloat16")
 
 
 def supported(backend: str, primitive: str) -> list[str]:
     out = ctypes.c_int32()
     found = []
-    for dtype, number in NUMBERS.items():
+    for dtype in DTYPES:
         status = engine.tf_backend_supports(
-            backend.encode(), primitive.encode(), number, ctypes.byref(out)
+            backend.encode(), primitive.encode(), dtype_number(dtype), ctypes.byref(out)
         )
         if status == 0 and out.value:
             found.append(dtype)
