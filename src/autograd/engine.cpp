@@ -217,7 +217,7 @@ class Run {
     }
     if (capture_ && !capture_->needs(node)) return;
     SmallArray<Gradient> grads(node.n_in);
-    Vjp vjp(node, grads.data(), create_);
+    Vjp vjp(node, grads.data(), retain_, create_);
     if (!node.prim.vjp || (create_ && (node.prim.flags & kFusedVjp)))
       by_decomposition(node, vjp, grads.data());
     else

@@ -217,6 +217,12 @@ Tensor Vjp::out(int k) const {
   return linked;
 }
 
+Tensor Vjp::take_out(int k) {
+  Tensor value = out(k);
+  if (!retain_) node_.saved[node_.n_in + k].tensor.reset();
+  return value;
+}
+
 const Dims& Vjp::in_shape(int i) const {
   const Edge& e = node_.edges[i];
   if (e.leaf.defined()) return e.leaf.shape();

@@ -113,8 +113,8 @@ void record(const Call& call, Tensor* out);
 // broadcasting) and cast to its dtype by the engine: rules need not care.
 class Vjp {
  public:
-  Vjp(Node& node, Gradient* grad_in, bool create_graph)
-      : node_(node), grad_in_(grad_in), create_graph_(create_graph) {}
+  Vjp(Node& node, Gradient* grad_in, bool retain_graph, bool create_graph)
+      : node_(node), grad_in_(grad_in), retain_(retain_graph), create_graph_(create_graph) {}
 
   // Gradient that arrived at output k; zeros where none did.
   Tensor grad(int k = 0) const;
@@ -124,6 +124,9 @@ class Vjp {
   // Saved input or output; fails when it was modified in place since.
   Tensor in(int i) const;
   Tensor out(int k = 0) const;
+  // The same for good: where the graph is not retained the node gives its output away, so that the
+  // rule may_overwrite() it unless somebody else has it.
+  Tensor take_out(int k);
   bool needs(int i) const { return i < node_.n_in && bool(node_.edges[i]); }
   void set(int i, Tensor grad) { grad_in_[i].value = std::move(grad); }
   // The gradient left · right, of the input's shape and dtype. It is computed at once, while left is
@@ -149,7 +152,7 @@ class Vjp {
  private:
   Node& node_;
   Gradient* grad_in_;
-  bool create_graph_;
+  bool retain_, create_graph_;
 };
 
 }  // namespace tf

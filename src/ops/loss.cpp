@@ -115,48 +115,54 @@ Tensor weighted(const Tensor& losses, const Tensor& chosen, tf_reduction reducti
                                              : reduced(losses, reduction);
 }
 
-// Outputs: the loss; per sample the logarithm of the sum of exp(logits); the sum of the weights
-// that were used.
+// Something per sample, seen in the scores' dimensions.
+Tensor beside_classes(const Tensor& per_sample, const Tensor& x) {
+  Dims shape = per_sample.shape();
+  shape.insert(class_dim(x), 1);
+  return reshape(per_sample, as_list(shape));
+}
+
+// The loss's derivative by the logits, as smaller ops.
+Tensor slope_of(const Tensor& x, const Tensor& chosen, int64_t reduction) {
+  const Tensor slope = sub(mul(softmax(x, class_dim(x)), sum_classes(chosen, true)), chosen);
+  return reduction == TINYFIN_REDUCTION_MEAN ? div(slope, sum(chosen)) : slope;
+}
+
 void cross_entropy_formula(const Call& call, Tensor* out) {
   const Tensor& x = call.in[0];
   const Tensor chosen = selection(x, call.in[1], call.in[2]);
-  const int64_t dim = class_dim(x);
-  out[0] = weighted(picked(log_softmax(x, dim), chosen), chosen, tf_reduction(call.attrs.i(0)));
+  out[0] = weighted(picked(log_softmax(x, class_dim(x)), chosen), chosen,
+                    tf_reduction(call.attrs.i(0)));
   NoGrad no_grad;
-  out[1] = logsumexp(x, IntList(&dim, 1));
-  out[2] = sum(chosen);
+  if (call.attrs.i(1)) out[1] = slope_of(x, chosen, call.attrs.i(0));
 }
 
 void cross_entropy_backward_formula(const Call& call, Tensor* out) {
-  const Tensor &x = call.in[1], &target = call.in[2], &lse = call.in[4], &total = call.in[5];
-  const auto per_sample = [&](const Tensor& t) {
-    Dims shape = t.shape();
-    shape.insert(class_dim(x), 1);
-    return reshape(t, as_list(shape));
-  };
-  Tensor grad = call.in[0];
-  if (call.attrs.i(0) == TINYFIN_REDUCTION_NONE) grad = per_sample(grad);
-  if (call.attrs.i(0) == TINYFIN_REDUCTION_MEAN) grad = div(grad, total);
-  const Tensor chosen = selection(x, target, call.in[3]);
-  const Tensor p = exp(sub(x, per_sample(lse)));
-  out[0] = mul(sub(mul(p, sum_classes(chosen, true)), chosen), grad);
+  const Tensor &grad = call.in[0], &slope = call.in[1];
+  out[0] = mul(slope, grad.ndim() ? beside_classes(grad, slope) : grad);
 }
-const Primitive cross_entropy_backward_p{
-    {.name = "cross_entropy_backward",
-     .signature = "grad logits target weight? lse total; int reduction",
-     .decompose = cross_entropy_backward_formula}};
+// grad: of the loss, one number or one per sample. The result may be written over slope.
+const Primitive cross_entropy_backward_p{{.name = "cross_entropy_backward",
+                                          .signature = "grad slope",
+                                          .decompose = cross_entropy_backward_formula}};
 
 void cross_entropy_vjp(Vjp& v) {
   if (!v.needs(0)) return;
-  const Tensor grad = v.grad(), x = v.in(0), target = v.in(1), lse = v.out(1), total = v.out(2);
-  const Tensor weight = v.i(1) ? v.in(2) : Tensor();
-  v.set(0, run(cross_entropy_backward_p, {&grad, &x, &target, &weight, &lse, &total},
-               Attrs(v.i(0)), meta_like(x)));
+  const Tensor grad = v.grad();
+  Tensor slope = v.take_out(1);
+  if (may_overwrite(slope))
+    run_inplace("cross_entropy_backward", cross_entropy_backward_p, slope, {&grad, &slope}, Attrs());
+  else
+    slope = run(cross_entropy_backward_p, {&grad, &slope}, Attrs(), meta_like(slope));
+  v.set(0, std::move(slope));
 }
+// Outputs: the loss; with `sloped` its derivative by the logits, of their shape, else nothing. It is
+// the gradient that backward starts from, one pass over the exponentials earlier than needed, so that
+// they are computed once.
 const Primitive cross_entropy_p{{.name = "cross_entropy",
-                                 .signature = "logits target weight?; int reduction, bool weighted",
-                                 .vjp = cross_entropy_vjp, .save_out = bits({1, 2}),
-                                 .flags = kFusedVjp, .n_out = 3, .diff_out = 1,
+                                 .signature = "logits target weight?; int reduction, bool sloped",
+                                 .vjp = cross_entropy_vjp, .save_out = bits({1}),
+                                 .flags = kFusedVjp, .n_out = 2, .diff_out = 1,
                                  .decompose = cross_entropy_formula}};
 
 void check_scores(const Tensor& x, const Tensor& target) {
@@ -305,12 +311,13 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const Tensor& w
   TF_CHECK(each || reduction == TINYFIN_REDUCTION_MEAN || reduction == TINYFIN_REDUCTION_SUM,
            TINYFIN_ERROR_ARGUMENT, "received reduction ", reduction,
            "; expected none, mean or sum");
+  const Tensor* const list[] = {&x, &indices, &factors};
+  const Inputs in(list, 3);
+  const bool sloped = wants_grad(cross_entropy_p, in);
   const Meta metas[] = {meta_of_shape(each ? samples : Dims(), x.dtype(), x.device()),
-                        meta_of_shape(samples, kept_type(x.dtype()), x.device()),
-                        meta_of_shape({}, kept_type(x.dtype()), x.device())};
-  Tensor out[3];
-  run_multi(cross_entropy_p, {&x, &indices, &factors}, Attrs(reduction, factors.defined()), metas,
-            out);
+                        sloped ? meta_like(x) : meta_of_shape({0}, x.dtype(), x.device())};
+  Tensor out[2];
+  run_multi(cross_entropy_p, in, Attrs(reduction, sloped), metas, out);
   return out[0];
 }
 

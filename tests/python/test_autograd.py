@@ -5,6 +5,7 @@ import gc
 import threading
 import weakref
 
+import numpy as np
 import pytest
 import tinyfin as tf
 from tinyfin import Tensor
@@ -59,6 +60,30 @@ def test_freed_graphs():
         z.backward()
     finally:
         tf.set_retain_graph_default(False)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_hands_out_a_gradient_once(reduction):
+    # Its forward pass keeps the gradient, which backward scales in place or, while the graph is
+    # retained, copies.
+    rng = np.random.default_rng(4)
+    logits, classes = rng.normal(size=(6, 5)), np.array([0, 4, 2, -100, 1, 1])
+    upstream = rng.normal(size=6) if reduction == "none" else np.array(rng.normal())
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    slope = (chances - np.eye(5)[classes % 5]) * (classes >= 0)[:, None]
+    slope = slope / 5 if reduction == "mean" else slope
+    expected = slope * (upstream[:, None] if reduction == "none" else upstream)
+    x = Tensor(logits, dtype="float64", requires_grad=True)
+    loss = tf.cross_entropy(x, classes, reduction=reduction)
+    for times in (1, 2, 3):
+        loss.backward(Tensor(upstream, dtype="float64"), retain_graph=times < 3)
+        np.testing.assert_allclose(x.grad.numpy(), times * expected, rtol=1e-12, atol=1e-15)
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        loss.backward(Tensor(upstream, dtype="float64"))
+    if reduction != "none":  # the gradient 1, for which nothing is computed
+        x.grad = None
+        tf.cross_entropy(x, classes, reduction=reduction).backward()
+        np.testing.assert_allclose(x.grad.numpy(), slope, rtol=1e-12, atol=1e-15)
 
 
 def test_grad_gives_gradients_of_gradients():

@@ -50,12 +50,13 @@ static inline Lines<N> make_lines(const tf_view* const (&views)[N], int dim) {
 // Offset of line i in operand k, in elements.
 template <int N>
 static inline int64_t line_offset(const Lines<N>& lines, int k, int64_t i) {
+  if (lines.ndim == 0) return 0;
   int64_t offset = 0;
-  for (int d = lines.ndim - 1; d >= 0; --d) {
+  for (int d = lines.ndim - 1; d > 0; --d) {
     offset += i % lines.shape[d] * lines.step[k][d];
     i /= lines.shape[d];
   }
-  return offset;
+  return offset + i * lines.step[k][0];
 }
 
 // A group of lines of n elements into a buffer (kIn), one after another, or back. Neighbours in

@@ -36,6 +36,8 @@ TF_INLINE F32 exp(F32 x) {
   return p * scale1 * scale2;
 }
 TF_INLINE F32 exp_fine(F32 x) { return exp(x); }
+template <class T>
+TF_INLINE Vec<T> exp_nonpositive(Vec<T> x) { return exp(x); }  // nothing to be had from the sign
 
 // (tanh(t) - t) / t³ in t² for t < 0.625, else 1 - 2 / (exp(2t) + 1).
 TF_INLINE F32 tanh(F32 x) {

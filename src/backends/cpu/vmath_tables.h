@@ -122,11 +122,13 @@ struct LogTable<double> {
 
 // exp(x) = 2^floor(n) 2^(j/16) exp(r) with x log2(e) rounded to n, a whole number of sixteenths;
 // |r| <= log(2)/32. kFine: what rounding took from the powers is added back, 0.75 ulp instead of 1.
-template <bool kFine, class T>
+// kAnySign: x may be above 0.
+template <bool kFine, bool kAnySign, class T>
 TF_INLINE Vec<T> exp_by_table(Vec<T> x) {
   using V = Vec<T>;
   using Table = ExpTable<T>;
-  x = max(V(Table::kLeast), min(V(Table::kGreatest), x));  // NaN stays
+  if constexpr (kAnySign) x = min(V(Table::kGreatest), x);
+  x = max(V(Table::kLeast), x);  // NaN stays
   const V shifted = fma(x, V(Table::kPerLog2), V(Table::kSixteenths));
   const V n = shifted - V(Table::kSixteenths);
   V r = fma(n, V(-Table::kLog2), x);
@@ -137,9 +139,12 @@ TF_INLINE Vec<T> exp_by_table(Vec<T> x) {
   return times_power(fma(power, p, power), n);
 }
 template <class T>
-TF_INLINE Vec<T> exp(Vec<T> x) { return exp_by_table<false>(x); }
+TF_INLINE Vec<T> exp(Vec<T> x) { return exp_by_table<false, true>(x); }
+// For x <= 0, a twelfth faster.
 template <class T>
-TF_INLINE Vec<T> exp_fine(Vec<T> x) { return exp_by_table<true>(x); }
+TF_INLINE Vec<T> exp_nonpositive(Vec<T> x) { return exp_by_table<false, false>(x); }
+template <class T>
+TF_INLINE Vec<T> exp_fine(Vec<T> x) { return exp_by_table<true, true>(x); }
 
 // log(x + more 2^e / inverse), x = 2^e m, 1 <= m < 2: m times about its inverse, one of sixteen, is
 // 1 + r, -1/32 <= r < 1/16.

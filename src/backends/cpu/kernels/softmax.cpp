@@ -4,31 +4,21 @@
 // neighbouring columns, and memory is read in order, a band of rows at a time.
 // SPDX-License-Identifier: MIT
 #include "backends/cpu/columns.h"
-#include "backends/cpu/vmath.h"
+#include "backends/cpu/exponentials.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
 
-// A NaN in the row makes the sum NaN, and with it the row.
 template <class T>
 static void softmax_row(T* out, const T* x, int64_t n) {
-  const Vec<T> shift(row_max(x, n));
-  const T total = row_sum<T>(n, [&](int64_t i, int64_t lanes) TF_ALWAYS_INLINE {
-    const Vec<T> y = exp(load_lanes(x + i, lanes) - shift);
-    store_lanes(out + i, y, lanes);
-    return y;
-  });
-  const Vec<T> scale(T(1) / total);
-  fill_row(out, n, [&](int64_t i, int64_t lanes)
-                       TF_ALWAYS_INLINE { return load_lanes(out + i, lanes) * scale; });
+  const T total = exp_row(out, x, Vec<T>(row_max(x, n)), n);
+  scale_row(out, out, Vec<T>(T(1) / total), n);
 }
 
 template <class T>
 static void log_softmax_row(T* out, const T* x, int64_t n) {
   const Vec<T> shift(row_max(x, n));
-  const T total = row_sum<T>(n, [&](int64_t i, int64_t lanes) TF_ALWAYS_INLINE {
-    return exp(load_lanes(x + i, lanes) - shift);
-  });
+  const T total = sum_exp_row(x, shift, n);
   const Vec<T> log_total = Vec<T>(static_cast<T>(::log(double(total))));
   fill_row(out, n, [&](int64_t i, int64_t lanes) TF_ALWAYS_INLINE {
     return (load_lanes(x + i, lanes) - shift) - log_total;

@@ -23,11 +23,12 @@ double weight_of(const Array& weight, int64_t target) {
   return target < 0 ? 0 : weight.present() ? weight.get({{target}}) : 1;
 }
 
-// logits target weight?; reduction, … → loss, log of the sum of exponentials, sum of weights
+// logits target weight?; reduction, sloped → loss; (softmax - one-hot) * weight where asked for
 const Define cross_entropy("cross_entropy", [](const Call& c) {
   const Array &x = c.in[0], &target = c.in[1], &weight = c.in[2];
   const int64_t classes = x.size(class_dim(x));
   double loss = 0, total = 0;
+  for_each(target, [&](const Index& i) { total += weight_of(weight, target.get_int(i)); });
   for_each(target, [&](const Index& i) {
     double top = -std::numeric_limits<double>::infinity(), sum = 0;
     for (int64_t k = 0; k < classes; ++k) top = std::fmax(top, x.get(with_class(x, i, k)));
@@ -36,29 +37,27 @@ const Define cross_entropy("cross_entropy", [](const Call& c) {
     const int64_t t = target.get_int(i);
     const double w = weight_of(weight, t);
     const double here = t < 0 ? 0 : w * (lse - x.get(with_class(x, i, t)));
-    c.out[1].set(i, lse);
     loss += here;
-    total += w;
     if (c.i(0) == TINYFIN_REDUCTION_NONE) c.out[0].set(i, here);
+    if (!c.i(1)) return;
+    const double factor = c.i(0) == TINYFIN_REDUCTION_MEAN ? w / total : w;
+    for (int64_t k = 0; k < classes; ++k) {
+      const Index at = with_class(x, i, k);
+      c.out[1].set(at, factor * (std::exp(x.get(at) - lse) - double(k == t)));
+    }
   });
   if (c.i(0) != TINYFIN_REDUCTION_NONE)
     c.out[0].set({}, c.i(0) == TINYFIN_REDUCTION_MEAN ? loss / total : loss);
-  c.out[2].set({}, total);
 }, TINYFIN_DTYPES_FLOAT);
 
-// grad logits target weight? lse total; reduction: (softmax - one-hot) * weight * grad
+// grad slope: their product; grad is one number or one per sample
 const Define cross_entropy_backward("cross_entropy_backward", [](const Call& c) {
-  const Array &grad = c.in[0], &x = c.in[1], &target = c.in[2], &weight = c.in[3];
-  const int64_t classes = x.size(class_dim(x));
-  for_each(target, [&](const Index& i) {
-    const int64_t t = target.get_int(i);
-    double factor = weight_of(weight, t) *
-                    grad.get(c.i(0) == TINYFIN_REDUCTION_NONE ? i : Index{});
-    if (c.i(0) == TINYFIN_REDUCTION_MEAN) factor /= c.in[5].get({});
-    for (int64_t k = 0; k < classes; ++k) {
-      const Index at = with_class(x, i, k);
-      c.out[0].set(at, factor * (std::exp(x.get(at) - c.in[4].get(i)) - double(k == t)));
-    }
+  const Array &grad = c.in[0], &slope = c.in[1];
+  const int dim = class_dim(slope);
+  for_each(slope, [&](const Index& i) {
+    Index sample{};
+    for (int d = 0; d < grad.ndim; ++d) sample[d] = i[d < dim ? d : d + 1];
+    c.out[0].set(i, slope.get(i) * grad.get(sample));
   });
 }, TINYFIN_DTYPES_FLOAT);
 
