@@ -124,6 +124,8 @@ static void multiply(const Patches& p, const Result& y, const T* a, int64_t runs
   t.load_c = false;
   t.floor = y.activation == TINYFIN_ACTIVATION_RELU ? T(0) : -T(INFINITY);
   const bool separate = y.activation != TINYFIN_ACTIVATION_RELU;
+  // Pixels of an image that no tap shares come from far away.
+  const bool asks = p.mode == Patches::kDirect && p.w.kernel_h == 1 && p.w.kernel_w == 1;
   const bool gray = is_gray(p.w, p.channels) && p.mode != Patches::kPatchRows;
   for (int64_t j = 0; j < y.out_channels; j += kWidth) {
     const int64_t columns = smaller(kWidth, y.out_channels - j);
@@ -148,7 +150,9 @@ static void multiply(const Patches& p, const Result& y, const T* a, int64_t runs
       for (int64_t i = 0, m = 0, done = 0; i < pieces; ++i, done += m) {
         m = (run - done) / (pieces - i);
         T* c = out + (r * run + done) * y.pixel + j;
-        tile[m - 1](t, a + r * apart + done * p.pixel, weights, c);
+        const T* const from = a + r * apart + done * p.pixel;
+        t.ahead = asks && j == 0 ? from + m * p.pixel : nullptr;
+        tile[m - 1](t, from, weights, c);
         if (separate) activate(y.activation, c, y.pixel, m, columns);
       }
     }

@@ -131,6 +131,7 @@ struct Panel {
         prefetch_block(g.residual + (top + row) * g.residual_row + j, g.residual_row, height,
                        columns);
       const T* a = a_of(i, row);
+      t.ahead = i + 1 < end ? a_of(i + 1, row + height) : nullptr;
       if (g.row_sums && j == 0) {
         RowSums<T> sums(t);
         summed_tiles(layout)[height - 1](t, a, b, c);
