@@ -17,6 +17,9 @@ template <int kVectors>
 constexpr int kMaxRows = kRegisters == 16 ? 12 / kVectors : kMultipliesByLane ? 12 : 14;
 
 template <class T>
+constexpr int64_t kLine = 64 / int64_t(sizeof(T));  // elements of a cache line
+
+template <class T>
 constexpr int64_t kPanelWidth = kPanel* int64_t(Vec<T>::kWidth);
 
 // A step of k of a packed tile of A: whole vectors, so that no store crosses a line.
@@ -35,6 +38,8 @@ struct Tile {
   const T* bias;   // may be null
   T floor;         // 0 for relu, -infinity for nothing
   const T* next = nullptr;  // C of the tile that comes next, or null
+  // What is read next, or null: A of the next tile if A is row-major, else rows of a later B.
+  const T* ahead = nullptr;
   T* sums = nullptr;        // kPackedRows sums of A's rows, for the tiles that add to them
 };
 
@@ -119,14 +124,13 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   constexpr int kW = V::kWidth;
   V acc[kRows * kVectors];
   constexpr bool kTurn = kLayout == Layout::kTurned;
+  // What comes next is asked for between the multiply-adds: two lines per two steps of k, where
+  // the tile has loads to spare. A row-major tile begins with C, which is written in one burst at
+  // the end, or, if C is read, that of the next tile; then, as others do, it asks for `ahead`.
+  constexpr bool kAsks = !kTurn && kVectors == kPanel && kRows >= 4;
+  constexpr bool kByRows = kLayout == Layout::kRowMajor;
+  const T* lines = t.load_c ? t.next : c;
   if (!kTurn && t.load_c) {
-    // The next tile's lines arrive while this one is computed.
-    if (t.next && t.k >= 64) {
-      unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
-        __builtin_prefetch(t.next + i * t.ldc, 1);
-        __builtin_prefetch(t.next + i * t.ldc + kVectors * kW - 1, 1);
-      });
-    }
     unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
       unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE {
         const T* p = c + i * t.ldc + j * kW;
@@ -135,13 +139,12 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     });
   } else {
     unroll<kRows * kVectors>([&](auto i) TF_ALWAYS_INLINE { acc[i] = V(T(0)); });
-    // C is written in one burst at the end: let its lines arrive meanwhile.
-    if (!kTurn && t.k >= 64) {
-      unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
-        __builtin_prefetch(c + i * t.ldc, 1);
-        __builtin_prefetch(c + i * t.ldc + kVectors * kW - 1, 1);
-      });
-    }
+  }
+  if (!kTurn && !(kAsks && kByRows) && lines && t.k >= 64) {
+    unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
+      __builtin_prefetch(lines + i * t.ldc, 1);
+      __builtin_prefetch(lines + i * t.ldc + kVectors * kW - 1, 1);
+    });
   }
   constexpr bool kByColumns = kLayout == Layout::kColumnMajor || kLayout == Layout::kSummed;
   const int64_t a_row = kByColumns ? 1 : t.a_row;
@@ -158,17 +161,36 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
       });
     });
   };
+  const T* ahead = t.ahead;
+  int64_t apart = t.ldc, asks = kAsks && kByRows && lines ? kRows : 0;
   for (int64_t r = 0; r < t.reduce; ++r) {
     const T* a = a0 + r * t.a_step;
     const T* b = b0 + r * t.b_step;
-    int64_t p = t.k;
     // Two steps at a time: addresses of rows are computed half as often.
-    for (; p >= 2; p -= 2, a += 2 * a_col, b += 2 * t.b_row) {
-      step(a, b);
-      step(a + a_col, b + t.b_row);
-      if constexpr (kLayout == Layout::kSummed) add_steps<kRows, 2>(t.sums, a, a_col);
+    for (int64_t pairs = t.k / 2; pairs > 0;) {
+      if (kAsks && asks == 0) {
+        // The next piece of each row of A, or all rows of B. Without any the same line again and
+        // again, one that is in L1 and that no operand evicts.
+        lines = ahead ? ahead : reinterpret_cast<const T*>(&t);
+        apart = !ahead ? 0 : kByRows ? t.a_row : t.b_row;
+        asks = ahead && kByRows ? kRows : pairs;
+        if (ahead) ahead += kByRows ? 2 * kLine<T> : pairs * t.b_row;
+      }
+      int64_t n = kAsks && asks < pairs ? asks : pairs;
+      pairs -= n;
+      asks -= n;
+      for (; n > 0; --n, a += 2 * a_col, b += 2 * t.b_row) {
+        if constexpr (kAsks) {
+          __builtin_prefetch(lines);
+          __builtin_prefetch(lines + kLine<T>);
+          lines += apart;
+        }
+        step(a, b);
+        step(a + a_col, b + t.b_row);
+        if constexpr (kLayout == Layout::kSummed) add_steps<kRows, 2>(t.sums, a, a_col);
+      }
     }
-    if (p > 0) {
+    if (t.k % 2 > 0) {
       step(a, b);
       if constexpr (kLayout == Layout::kSummed) add_steps<kRows, 1>(t.sums, a, a_col);
     }
