@@ -112,7 +112,9 @@ struct Grid {
 // Pieces of up to 256 × 256 (A's block of 256 × kSteps stays in L2 with the panel), smaller ones
 // until there are enough for the threads of a desktop or a piece is too small to be worth it.
 // Columns are cut first: each cut through the rows packs B once more. The gradient of a weight,
-// of which nothing is packed, is cut as forward pass and update cut the weight: by rows.
+// of which nothing is packed, is cut as forward pass and update cut the weight: by rows, and into
+// few pieces, lest a thread that helps another takes lines of the weight along.
+constexpr int64_t kLeastRows = 32;
 template <class T>
 Grid make_grid(const Gemm<T>& g) {
   const int64_t panels = ceil_div(g.n, kPanelWidth<T>);
@@ -124,7 +126,8 @@ Grid make_grid(const Gemm<T>& g) {
   };
   if (g.a_row == 1 && b_in_place(g)) {
     grid.columns = 1;
-    while (wants_more() && g.m / grid.rows >= 2 * 32) grid.rows *= 2;
+    while (wants_more() && g.m / grid.rows >= 2 * kLeastRows) grid.rows *= 2;
+    if (grid.rows >= 4) return grid;
   }
   while (wants_more() && grid.columns < panels) grid.columns = smaller(2 * grid.columns, panels);
   const int64_t lowest = (g.b_col == 1 ? 4 : 10) * kMaxRows<kPanel>;
