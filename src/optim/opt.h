@@ -72,12 +72,20 @@ class StepRunner {
   void run();
 
  private:
+  struct Plain {  // an update that may be cut into pieces
+    const Update* update;
+    const tf_kernel* kernel;
+    int64_t size;
+  };
   struct Piece {  // some elements of one update
     const Update* update;
     const tf_kernel* kernel;
     int64_t first, count;
   };
+  void list_pieces();
+
   std::vector<Update> updates_;
+  std::vector<Plain> plain_;
   std::vector<Piece> pieces_;
 };
 

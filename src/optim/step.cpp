@@ -13,7 +13,8 @@
 namespace tf {
 namespace {
 
-constexpr int64_t kPiece = 8192;  // elements
+constexpr int64_t kPiece = 8192;   // elements
+constexpr int64_t kSingle = 2048;  // so many are not cut
 // Below this many elements in all a hand-off costs more than it saves.
 constexpr int64_t kWorthThreads = 32768;
 
@@ -69,10 +70,33 @@ tf_status run_piece(const Update& u, const tf_kernel& kernel, int64_t first, int
 
 void StepRunner::clear() noexcept {
   updates_.clear();
+  plain_.clear();
   pieces_.clear();
 }
 
 void StepRunner::add(Update update) { updates_.push_back(update); }
+
+// Threads begin with runs of neighbouring pieces (core/parallel.h). So that each has the same share
+// of every array, as it has in the products that read and write it, and the lines stay in its
+// caches, pieces are listed by where in their arrays they lie: the first eighths of all arrays,
+// then the second ones. Arrays of one piece lie in the middle.
+void StepRunner::list_pieces() {
+  constexpr int64_t kSlices = 8, kLines = 64;  // pieces meet where cache lines do
+  for (int64_t slice = 0; slice < kSlices; ++slice) {
+    for (const Plain& p : plain_)
+      if (slice == kSlices / 2 && p.size <= kSingle)
+        pieces_.push_back({p.update, p.kernel, 0, p.size});
+    for (const Plain& p : plain_) {
+      if (p.size <= kSingle) continue;
+      const int64_t count = (p.size + 2 * kPiece - 1) / (2 * kPiece) * 2;
+      const int64_t length = ((p.size + count - 1) / count + kLines - 1) / kLines * kLines;
+      const int64_t begin = count * slice / kSlices * length;
+      const int64_t end = std::min(p.size, count * (slice + 1) / kSlices * length);
+      for (int64_t first = begin; first < end; first += length)
+        pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
+    }
+  }
+}
 
 void StepRunner::run() {
   int64_t elements = 0;
@@ -83,11 +107,10 @@ void StepRunner::run() {
       run_alone(u);
       continue;
     }
-    const int64_t n = u.written[0]->numel();
-    for (int64_t first = 0; first < n; first += kPiece)
-      pieces_.push_back({&u, kernel, first, std::min(kPiece, n - first)});
-    elements += n;
+    plain_.push_back({&u, kernel, u.written[0]->numel()});
+    elements += plain_.back().size;
   }
+  list_pieces();
   std::atomic<tf_status> failure{TINYFIN_OK};
   const auto run_one = [&](int64_t i) {
     const Piece& piece = pieces_[size_t(i)];

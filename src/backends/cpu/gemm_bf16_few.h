@@ -8,6 +8,7 @@
 
 #include "backends/cpu/gemm_bf16_tile.h"
 #include "backends/cpu/gemm_dot.h"
+#include "backends/cpu/own_copies.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -97,37 +98,33 @@ bool worth_turning(const Bf16Product& g) {
 
 struct TurnedBf16 {
   const Bf16Product& g;
-  float* packed;
-  Rows columns;  // of C, in register tiles
 
-  TurnedBf16(const Bf16Product& g_, float* packed_)
-      : g(g_), packed(packed_), columns(g_.n, kMaxRows<kPanel>) {}
-
-  static int64_t panels(const Bf16Product& g) { return ceil_div(g.m, kUnitPanel); }
-  static size_t bytes(const Bf16Product& g) {
-    return size_t(panels(g) * kUnitPanel * units_of(g.k)) * sizeof(float);
-  }
-  float* panel(int64_t i) const { return packed + i * kUnitPanel * units_of(g.k); }
+  int64_t panels() const { return ceil_div(g.m, kUnitPanel); }
+  int64_t panel_size() const { return kUnitPanel * units_of(g.k); }
+  int64_t size() const { return panels() * panel_size(); }
   int64_t height(int64_t i) const { return smaller(kUnitPanel, g.m - i * kUnitPanel); }
   int64_t width(int64_t i) const { return height(i) > kUnits ? kUnitPanel : kUnits; }
 
-  void pack_panel(int64_t i) const {
-    pack_units(panel(i), width(i), g.a + i * kUnitPanel * g.a_row, g.a_col, g.a_row, g.k,
-               height(i));
+  void pack_all(float* packed) const {
+    for (int64_t i = 0; i < panels(); ++i)
+      pack_units(packed + i * panel_size(), width(i), g.a + i * kUnitPanel * g.a_row, g.a_col,
+                 g.a_row, g.k, height(i));
   }
 
-  // Tiles [begin, end) of the columns of C, all rows.
-  void multiply(int64_t begin, int64_t end) const {
+  // Columns [begin, end) of C, all rows.
+  void multiply(const float* packed, int64_t begin, int64_t end) const {
+    const Rows columns(end - begin, kMaxRows<kPanel>);
     alignas(64) float tile[kUnitRows * kUnitPanel] = {}, block[kUnits * kUnits];
     UnitTile t = {};
     t.units = units_of(g.k);
     t.a_row = g.b_col;
     t.floor = -INFINITY;
-    for (int64_t q = begin; q < end; ++q) {
-      const int64_t j = columns.start(q), count = columns.size(q);
-      for (int64_t i = 0; i < panels(g); ++i) {
+    for (int64_t q = 0; q < columns.tiles; ++q) {
+      const int64_t j = begin + columns.start(q), count = columns.size(q);
+      for (int64_t i = 0; i < panels(); ++i) {
         t.b_row = t.ldc = width(i);
-        unit_tiles(int(width(i) / kUnits), true)[count - 1](t, g.b + j * g.b_col, panel(i), tile);
+        unit_tiles(int(width(i) / kUnits), true)[count - 1](
+            t, g.b + j * g.b_col, packed + i * panel_size(), tile);
         for (int64_t x = 0; x < height(i); x += kUnits) {
           F32 r[kUnits];
           unroll<int(kUnits)>([&](auto y) TF_ALWAYS_INLINE { r[y] = load(tile + x + y * t.ldc); });
@@ -141,26 +138,18 @@ struct TurnedBf16 {
   }
 };
 
-// On the pool in tiles of at least `small` multiply-adds, or on this thread. False: no memory for
+// On the pool in pieces of at least `small` multiply-adds, or on this thread. False: no memory for
 // the copy, nothing done.
 bool gemm_turned(const Bf16Product& g, bool parallel, double small, tf_status* status) {
-  const size_t bytes = TurnedBf16::bytes(g);
-  float* packed = static_cast<float*>(host->host_alloc(bytes));
-  if (!packed) return false;
-  const TurnedBf16 turned(g, packed);
-  const double panel = 8.0 * double(kUnitPanel) * double(g.k);
-  const double tile = double(kMaxRows<kPanel>) * double(g.m) * double(g.k);
-  const int64_t panels = TurnedBf16::panels(g), tiles = turned.columns.tiles;
-  *status = parallel_range(panels, parallel ? int64_t(small / panel) + 1 : panels,
-                           [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) turned.pack_panel(p);
+  const TurnedBf16 turned{g};
+  const int64_t least = int64_t(small / (double(g.m) * double(g.k))) + 1;
+  const int64_t pieces = parallel ? column_pieces(g.n, least) : 1;
+  OwnCopies<float> copies(pieces, turned.size());
+  if (!copies.there()) return false;
+  *status = for_column_pieces(g.n, pieces, [&](int64_t piece, int64_t begin, int64_t end) {
+    turned.multiply(copies.in_piece(piece, [&](float* packed) { turned.pack_all(packed); }), begin,
+                    end);
   });
-  const int64_t grain = larger(int64_t(small / tile) + 1, ceil_div(tiles, 32));
-  if (*status == TINYFIN_OK)
-    *status = parallel_range(tiles, parallel ? grain : tiles, [&](int64_t begin, int64_t end) {
-      turned.multiply(begin, end);
-    });
-  host->host_free(packed, bytes);
   return true;
 }
 

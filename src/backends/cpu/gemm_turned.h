@@ -6,6 +6,7 @@
 
 #include "backends/cpu/gemm_pack.h"
 #include "backends/cpu/gemm_panel.h"
+#include "backends/cpu/own_copies.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
@@ -23,23 +24,21 @@ template <class T>
 struct Turned {
   static constexpr int64_t kWidth = kPanelWidth<T>, kW = Vec<T>::kWidth;
   const Gemm<T>& g;
-  T* packed;
-  Rows columns;  // of C, in register tiles
 
-  Turned(const Gemm<T>& g_, T* packed_) : g(g_), packed(packed_), columns(g_.n, kMaxRows<kPanel>) {}
-
-  static int64_t panels(const Gemm<T>& g) { return ceil_div(g.m, kWidth); }
-  static size_t bytes(const Gemm<T>& g) { return size_t(panels(g) * kWidth * g.k) * sizeof(T); }
+  int64_t panels() const { return ceil_div(g.m, kWidth); }
+  int64_t size() const { return panels() * kWidth * g.k; }
   int64_t height(int64_t panel) const { return smaller(kWidth, g.m - panel * kWidth); }
   int64_t width(int64_t panel) const { return height(panel) > kW ? kWidth : kW; }
 
-  void pack_panel(int64_t i) const {
-    pack(packed + i * kWidth * g.k, width(i), g.a + i * kWidth * g.a_row, g.a_col, g.a_row, g.k,
-         height(i));
+  void pack_all(T* packed) const {
+    for (int64_t i = 0; i < panels(); ++i)
+      pack(packed + i * kWidth * g.k, width(i), g.a + i * kWidth * g.a_row, g.a_col, g.a_row, g.k,
+           height(i));
   }
 
-  // Tiles [begin, end) of the columns of C, all rows.
-  void multiply(int64_t begin, int64_t end) const {
+  // Columns [begin, end) of C, all rows.
+  void multiply(const T* packed, int64_t begin, int64_t end) const {
+    const Rows columns(end - begin, kMaxRows<kPanel>);
     T bias[kMaxRows<kPanel>];
     Tile<T> t;
     t.k = g.k;
@@ -47,14 +46,14 @@ struct Turned {
     t.a_row = g.b_col;
     t.ldc = g.ldc;
     t.floor = g.ends_in_relu() ? T(0) : -T(INFINITY);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t j = columns.start(i), count = columns.size(i);
+    for (int64_t i = 0; i < columns.tiles; ++i) {
+      const int64_t j = begin + columns.start(i), count = columns.size(i);
       t.bias = nullptr;
       if (g.bias) {
         for (int64_t x = 0; x < count; ++x) bias[x] = g.bias[(j + x) * g.bias_step];
         t.bias = bias;
       }
-      for (int64_t p = 0; p < panels(g); ++p) {
+      for (int64_t p = 0; p < panels(); ++p) {
         const int vectors = int(width(p) / kW);
         T* c = g.c + p * kWidth * g.ldc + j;
         t.b_row = width(p);
@@ -66,39 +65,23 @@ struct Turned {
         activate(g.activation, c, g.ldc, height(p), count);
       }
     }
-    const int64_t first = columns.start(begin);
-    finish_piece(g, g.c + first, g.m, columns.start(end) - first);
+    finish_piece(g, g.c + begin, g.m, end - begin);
   }
 };
 
-// On this thread (parallel = false) or on the pool, in tiles of at least `small` multiply-adds.
+// On this thread (parallel = false) or on the pool, in pieces of at least `small` multiply-adds.
 // False: no memory for the copy, nothing done.
 template <class T>
 bool gemm_turned(const Gemm<T>& g, bool parallel, double small, tf_status* status) {
-  const size_t bytes = Turned<T>::bytes(g);
-  T* packed = static_cast<T*>(host->host_alloc(bytes));
-  if (!packed) return false;
-  const Turned<T> turned(g, packed);
-  const int64_t panels = Turned<T>::panels(g), tiles = turned.columns.tiles;
-  *status = TINYFIN_OK;
-  if (!parallel) {
-    for (int64_t p = 0; p < panels; ++p) turned.pack_panel(p);
-    turned.multiply(0, tiles);
-  } else {
-    // A packed element costs about as much as eight multiply-adds.
-    const double panel = 8.0 * double(Turned<T>::kWidth) * double(g.k);
-    const double tile = double(kMaxRows<kPanel>) * double(g.m) * double(g.k);
-    *status = parallel_range(panels, int64_t(small / panel) + 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) turned.pack_panel(p);
-    });
-    if (*status == TINYFIN_OK) {
-      const int64_t grain = larger(int64_t(small / tile) + 1, ceil_div(tiles, 32));
-      *status = parallel_range(tiles, grain, [&](int64_t begin, int64_t end) {
-        turned.multiply(begin, end);
-      });
-    }
-  }
-  host->host_free(packed, bytes);
+  const Turned<T> turned{g};
+  const int64_t least = int64_t(small / (double(g.m) * double(g.k))) + 1;
+  const int64_t pieces = parallel ? column_pieces(g.n, least) : 1;
+  OwnCopies<T> copies(pieces, turned.size());
+  if (!copies.there()) return false;
+  *status = for_column_pieces(g.n, pieces, [&](int64_t piece, int64_t begin, int64_t end) {
+    turned.multiply(copies.in_piece(piece, [&](T* packed) { turned.pack_all(packed); }), begin,
+                    end);
+  });
   return true;
 }
 

@@ -17,6 +17,12 @@ namespace {
 template <class T>
 constexpr int64_t kSteps = 65536 / (kPanelWidth<T> * int64_t(sizeof(T)));
 
+// Few rows read B too seldom for a copy to pay.
+template <class T>
+bool b_in_place(const Gemm<T>& g) {
+  return g.b_col == 1 && g.m <= 20 * kMaxRows<kPanel>;
+}
+
 // The whole product on this thread.
 template <class T>
 void gemm_serial(const Gemm<T>& g) {
@@ -27,10 +33,10 @@ void gemm_serial(const Gemm<T>& g) {
   alignas(64) T panel[kCapacity];
 
   const int64_t products = g.k > 0 ? g.reduce : 0;
-  // Few rows read B too seldom for a copy to pay. The sum over products then runs inside the
-  // register tile, unless a last panel of fewer columns has no room for all of them.
-  const bool b_in_place = g.b_col == 1 && g.m <= 20 * kMaxRows<kPanel>;
-  const bool inner_sum = products > 1 && b_in_place && (g.a_row == 1 || g.a_col == 1) &&
+  // The sum over products then runs inside the register tile, unless a last panel of fewer columns
+  // has no room for all of them.
+  const bool in_place = b_in_place(g);
+  const bool inner_sum = products > 1 && in_place && (g.a_row == 1 || g.a_col == 1) &&
                          (g.n % kW == 0 || products * g.k * kWidth <= kCapacity);
   const int64_t blocks = products > 0 && !inner_sum ? ceil_div(g.k, kSteps<T>) : 1;
   const int64_t step = ceil_div(ceil_div(g.k, blocks), kW) * kW;
@@ -70,7 +76,7 @@ void gemm_serial(const Gemm<T>& g) {
       const T* b_panel = b + j * g.b_col;
       t.b_row = g.b_row;
       t.b_step = g.b_step;
-      const bool copied = t.reduce > 0 && !(b_in_place && columns.whole());
+      const bool copied = t.reduce > 0 && !(in_place && columns.whole());
       if (copied) {
         t.b_row = columns.vectors * kW;
         t.b_step = t.k * t.b_row;
@@ -112,7 +118,10 @@ struct Grid {
 
 // Pieces of up to 256 × 256 (A's block of 256 × kSteps stays in L2 with the panel), smaller ones
 // until there are enough for the threads of a desktop or a piece is too small to be worth it.
-// Columns are cut first: each cut through the rows packs B once more.
+// Columns are cut first: each cut through the rows packs B once more. The gradient of a weight,
+// of which nothing is packed, is cut as forward pass and update cut the weight: by rows, and into
+// few pieces, lest a thread that helps another takes lines of the weight along.
+constexpr int64_t kLeastRows = 32;
 template <class T>
 Grid make_grid(const Gemm<T>& g) {
   const int64_t panels = ceil_div(g.n, kPanelWidth<T>);
@@ -122,6 +131,11 @@ Grid make_grid(const Gemm<T>& g) {
     const int64_t pieces = grid.rows * grid.columns;
     return pieces < 8 && work >= kSmall * double(2 * pieces);
   };
+  if (g.a_row == 1 && b_in_place(g)) {
+    grid.columns = 1;
+    while (wants_more() && g.m / grid.rows >= 2 * kLeastRows) grid.rows *= 2;
+    if (grid.rows >= 4) return grid;
+  }
   while (wants_more() && grid.columns < panels) grid.columns = smaller(2 * grid.columns, panels);
   const int64_t lowest = (g.b_col == 1 ? 4 : 10) * kMaxRows<kPanel>;
   while (wants_more() && g.m / grid.rows >= 2 * lowest) grid.rows *= 2;
