@@ -467,6 +467,23 @@ TEST(Gemm, SameBitsForAnyThreads) {
       }
 }
 
+// Weight gradients over many rows: two chains, whatever way they are cut.
+TEST(Gemm, SumsByHalves) {
+  for (const Case& c : {Case{64, 40, 1030}, Case{33, 130, 1025}}) {
+    Case d = c;
+    d.a = Order::kColumns;
+    d.pad = 1;
+    check_threads<float>(d);
+    d.row_sums = true;
+    check_threads<float>(d);
+    check_threads<double>(d);
+    check_both(d);
+    d.accumulate = true;
+    check_both(d);
+    if (HasFatalFailure()) return;
+  }
+}
+
 // Copies that are taken a part at a time, along k, rows and columns.
 TEST(Gemm, LargeCopies) {
   for (const Case& c : {Case{64, 66, 20480}, Case{65, 4096, 600}, Case{4096, 64, 600}}) {

@@ -246,3 +246,34 @@ def test_retained_parts_of_a_joint_gradient():
     q.grad.mul_(0)
     np.testing.assert_array_equal(x.grad.numpy()[:, :, 4:], joined[:, :, 4:])
     np.testing.assert_array_equal(x.grad.numpy()[:, :, :4], joined[:, :, :4])
+
+
+SLOPES = {
+    **{name: f for name, f in ACTIVATIONS.items() if name not in ("none", "relu")},
+    "elu": lambda z: tf.elu(z, 0.7),
+    "leaky_relu": lambda z: tf.leaky_relu(z, 0.1),
+}
+
+
+@pytest.mark.parametrize("activation", SLOPES)
+def test_only_a_gradient_that_nobody_else_sees_is_written_over(activation):
+    f = SLOPES[activation]
+    x, y = leaf(3, 20), leaf(3, 20)
+    grad = Tensor.from_numpy(rng.normal(size=(3, 20)))
+    before, seen = grad.numpy().copy(), []
+
+    h = f(x)
+    h.register_hook(lambda g: seen.append(g))
+    h.retain_grad()
+    (h + f(y)).backward(grad)
+    for kept in (grad, h.grad, seen[0]):
+        np.testing.assert_array_equal(kept.numpy(), before)
+    expected = [x.grad.numpy().copy(), y.grad.numpy().copy()]
+
+    x.grad = y.grad = None
+    z = f(x) * 2 + f(y) * 2  # products of their own go into each
+    z.backward(grad * 0.5, retain_graph=True)
+    np.testing.assert_array_equal(x.grad.numpy(), expected[0])
+    np.testing.assert_array_equal(y.grad.numpy(), expected[1])
+    z.backward(grad * 0.5)
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * expected[0])

@@ -5,10 +5,10 @@
 //     A_r (m,k), B_r (k,n), C (m,n)
 //   C = ([C +] sum over r of A_r · B_r + bias) * the activation's derivative, where `result` is given
 //
-// Every element of C is one chain of multiply-adds over r and k in ascending order (short
-// vectors: a fixed tree, chosen by m, n, k and strides alone), so neither the cut into tiles
-// nor the number of threads can change a bit of it. Sums of A's rows go along k in order too, by
-// blocks that m, n, k and strides choose.
+// Every element of C is one chain of multiply-adds over r and k in ascending order (short vectors:
+// a fixed tree; long sums over rows: two chains; chosen by m, n, k and strides alone), so neither
+// the cut into tiles nor the number of threads can change a bit of it. Sums of A's rows go along k
+// in order too, by blocks that m, n, k and strides choose.
 // SPDX-License-Identifier: MIT
 #pragma once
 

@@ -179,33 +179,14 @@ Gemm<T> product_of(Gemm<T> g, const GemmBatch& batch, int64_t index) {
   return g;
 }
 
-// A whole product on this thread. Which way it goes must not depend on the cut into pieces,
-// hence is settled before it.
-template <class T>
-void run(const Gemm<T>& whole) {
-  const Gemm<T> g = with_column_as_row(whole);
-  if (few_rows(g)) return gemm_by_dots(g, 0, g.n);
-  tf_status status;
-  if (worth_turning(g) && gemm_turned(g, false, 0, &status)) return;
-  gemm_serial(g);
-}
-
 template <class T>
 struct Halves {
   Gemm<T> first, rest;
 };
 
-// Along k if that is long, else along the longer side of C.
+// The sums of the first `half` steps of k, and what is added to them.
 template <class T>
-Halves<T> halves(const Gemm<T>& g) {
-  constexpr int64_t kLong = 4096;
-  if (g.k <= kLong) {
-    const bool down = g.m > g.n;
-    const int64_t size = down ? g.m : g.n, unit = down ? kMaxRows<kPanel> : kPanelWidth<T>;
-    const int64_t half = ceil_div(ceil_div(size, unit), 2) * unit;
-    return {part_of(g, down, 0, half), part_of(g, down, half, size)};
-  }
-  const int64_t half = ceil_div(g.k, 2 * kLong) * kLong;
+Halves<T> halves_along_k(const Gemm<T>& g, int64_t half) {
   Halves<T> two{g, g};
   two.first.k = half;
   two.first.bias = nullptr;
@@ -217,6 +198,91 @@ Halves<T> halves(const Gemm<T>& g) {
   two.rest.b += half * g.b_row;
   two.rest.accumulate = true;
   return two;
+}
+
+// Along k if that is long, else along the longer side of C.
+template <class T>
+Halves<T> halves(const Gemm<T>& g) {
+  constexpr int64_t kLong = 4096;
+  if (g.k > kLong) return halves_along_k(g, ceil_div(g.k, 2 * kLong) * kLong);
+  const bool down = g.m > g.n;
+  const int64_t size = down ? g.m : g.n, unit = down ? kMaxRows<kPanel> : kPanelWidth<T>;
+  const int64_t half = ceil_div(ceil_div(size, unit), 2) * unit;
+  return {part_of(g, down, 0, half), part_of(g, down, half, size)};
+}
+
+// A long sum over the rows of two matrices, as a layer's weight gradient is, by two halves of the
+// rows, whose sums are added at the end. Threads that have computed the rows read those of their
+// own: where their caches lie apart, lines that two of them have read are slow to write for
+// whoever gets the memory next.
+template <class T>
+bool worth_halving(const Gemm<T>& g) {
+  const bool plain = !g.accumulate && !g.bias && !g.result && !g.residual &&
+                     g.activation == TINYFIN_ACTIVATION_NONE;
+  // Longer ones have left the caches. C passes through them twice: it is small beside A and B.
+  const bool fits = g.k >= 1024 && g.k <= 4096 && g.m >= 32 && g.n >= 32 &&
+                    8 * g.m * g.n <= g.k * (g.m + g.n);
+  return plain && fits && g.a_row == 1 && g.b_col == 1 && g.reduce == 1 && !worth_sharing(g) &&
+         !collide<T>(g.a_col) && !collide<T>(g.b_row);
+}
+
+template <class T>
+void add_block(const Gemm<T>& to, const Gemm<T>& from) {
+  const auto plus = [](Vec<T> x, Vec<T> y) TF_ALWAYS_INLINE { return x + y; };
+  map_block(to.c, to.ldc, from.c, from.ldc, to.m, to.n, plus);
+  if (to.row_sums) map_block(to.row_sums, to.m, from.row_sums, to.m, 1, to.m, plus);
+}
+
+// On this thread (parallel = false) or on the pool. False: no memory for the sums of the second
+// half, nothing done.
+template <class T>
+bool run_halves(const Gemm<T>& g, bool parallel, tf_status* status) {
+  auto [first, rest] = halves_along_k(g, g.k / 2);
+  const size_t bytes = size_t(g.m * (g.n + 1)) * sizeof(T);
+  T* const sums = static_cast<T*>(host->host_alloc(bytes));
+  if (!sums) return false;
+  rest.accumulate = false;
+  rest.c = sums;
+  rest.ldc = g.n;
+  if (g.row_sums) rest.row_sums = sums + g.m * g.n;
+  Grid grid = make_grid(first);
+  // Small pieces, for a thread to take some of the other half where that takes longer.
+  if (parallel) grid.columns = smaller(2 * grid.columns, ceil_div(g.n, kPanelWidth<T>));
+  const int64_t pieces = grid.rows * grid.columns;
+  *status = TINYFIN_OK;
+  if (!parallel) {  // piece by piece, which is still in the cache when it is added
+    for (int64_t i = 0; i < pieces; ++i) {
+      const Gemm<T> one = piece_of(first, grid, i);
+      Gemm<T> other = piece_of(rest, grid, i);
+      other.c = sums;
+      other.ldc = other.n;
+      gemm_serial(one);
+      gemm_serial(other);
+      add_block(one, other);
+    }
+  } else {
+    *status = parallel_for(2 * pieces, [&](int64_t i) {
+      gemm_serial(i < pieces ? piece_of(first, grid, i) : piece_of(rest, grid, i - pieces));
+    });
+    if (*status == TINYFIN_OK)
+      *status = parallel_range(g.m, 1 + 32768 / g.n, [&](int64_t begin, int64_t end) {
+        add_block(part_of(first, true, begin, end), part_of(rest, true, begin, end));
+      });
+  }
+  host->host_free(sums, bytes);
+  return true;
+}
+
+// A whole product on this thread. Which way it goes must not depend on the cut into pieces,
+// hence is settled before it.
+template <class T>
+void run(const Gemm<T>& whole) {
+  const Gemm<T> g = with_column_as_row(whole);
+  if (few_rows(g)) return gemm_by_dots(g, 0, g.n);
+  tf_status status;
+  if (worth_halving(g) && run_halves(g, false, &status)) return;
+  if (worth_turning(g) && gemm_turned(g, false, 0, &status)) return;
+  gemm_serial(g);
 }
 
 // By pieces, each of which packs what it needs.
@@ -269,6 +335,7 @@ tf_status run_parallel(const Gemm<T>& whole, const GemmBatch& batch) {
       });
     }
     tf_status status;
+    if (worth_halving(g) && run_halves(g, host->num_threads() > 1, &status)) return status;
     if (worth_sharing(g) && gemm_shared(g, &status)) return status;
     return run_straight(g);
   }
