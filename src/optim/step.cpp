@@ -78,26 +78,32 @@ void StepRunner::clear() noexcept {
 
 void StepRunner::add(Update update) { updates_.push_back(update); }
 
+// Part `slice` of `slices` of an array, in pieces that meet where cache lines do.
+void StepRunner::list_slice(const Plain& p, int64_t slice, int64_t slices) {
+  constexpr int64_t kLine = 64;
+  const int64_t count = p.size <= kSingle ? 1 : (p.size + 2 * kPiece - 1) / (2 * kPiece) * 2;
+  const int64_t length = ((p.size + count - 1) / count + kLine - 1) / kLine * kLine;
+  const int64_t begin = count * slice / slices * length;
+  const int64_t end = std::min(p.size, count * (slice + 1) / slices * length);
+  for (int64_t first = begin; first < end; first += length)
+    pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
+}
+
 // Threads begin with runs of neighbouring pieces (core/parallel.h). Of small networks each is to have
 // the same share of every array, as it has in the products that read and write it, so that the lines
 // stay in its caches: pieces are listed by where in their arrays they lie, the first eighths of all
-// arrays, then the second ones. Arrays of one piece come at the end of the first half.
+// arrays, then the second ones. Arrays of one piece lie in the middle.
 void StepRunner::list_pieces(int64_t elements) {
-  constexpr int64_t kLine = 64;  // pieces meet where cache lines do
-  const int64_t slices = elements <= kCached ? 8 : 1;
-  for (int64_t slice = 0; slice < slices; ++slice) {
-    for (const Plain& p : plain_) {
-      if (p.size <= kSingle) {
-        if (slice == (slices - 1) / 2) pieces_.push_back({p.update, p.kernel, 0, p.size});
-        continue;
-      }
-      const int64_t count = (p.size + 2 * kPiece - 1) / (2 * kPiece) * 2;
-      const int64_t length = ((p.size + count - 1) / count + kLine - 1) / kLine * kLine;
-      const int64_t begin = count * slice / slices * length;
-      const int64_t end = std::min(p.size, count * (slice + 1) / slices * length);
-      for (int64_t first = begin; first < end; first += length)
-        pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
-    }
+  constexpr int64_t kSlices = 8;
+  if (elements > kCached) {
+    for (const Plain& p : plain_) list_slice(p, 0, 1);
+    return;
+  }
+  for (int64_t slice = 0; slice < kSlices; ++slice) {
+    for (const Plain& p : plain_)
+      if (p.size <= kSingle && slice == kSlices / 2) list_slice(p, 0, 1);
+    for (const Plain& p : plain_)
+      if (p.size > kSingle) list_slice(p, slice, kSlices);
   }
 }
 
