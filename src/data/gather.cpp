@@ -23,7 +23,8 @@ Gather::Gather(const std::vector<Tensor>& tensors, const int64_t* order, int64_t
     out_.push_back(empty(shape, t.dtype(), t.device()));
     const int64_t row_bytes = rows ? t.numel() / rows * size_of(t.dtype()) : 0;
     if (row_bytes == 0 || n == 0) continue;
-    const int64_t per_tile = std::max<int64_t>(1, kBytesPerTile / row_bytes);
+    const int64_t most = std::max<int64_t>(1, kBytesPerTile / row_bytes);
+    const int64_t tiles = (n + most - 1) / most, per_tile = (n + tiles - 1) / tiles;
     parts_.push_back({static_cast<const char*>(t.data()), static_cast<char*>(out_.back().data()),
                       row_bytes, per_tile, tiles_});
     tiles_ += (n + per_tile - 1) / per_tile;

@@ -82,7 +82,8 @@ class StepRunner {
     const tf_kernel* kernel;
     int64_t first, count;
   };
-  void list_pieces();
+  void list_slice(const Plain& p, int64_t slice, int64_t slices);
+  void list_pieces(int64_t elements);
 
   std::vector<Update> updates_;
   std::vector<Plain> plain_;

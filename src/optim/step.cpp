@@ -15,6 +15,8 @@ namespace {
 
 constexpr int64_t kPiece = 8192;   // elements
 constexpr int64_t kSingle = 2048;  // so many are not cut
+// So many in all, with gradients and state, stay in the caches of two processors.
+constexpr int64_t kCached = 1 << 18;
 // Below this many elements in all a hand-off costs more than it saves.
 constexpr int64_t kWorthThreads = 32768;
 
@@ -76,25 +78,32 @@ void StepRunner::clear() noexcept {
 
 void StepRunner::add(Update update) { updates_.push_back(update); }
 
-// Threads begin with runs of neighbouring pieces (core/parallel.h). So that each has the same share
-// of every array, as it has in the products that read and write it, and the lines stay in its
-// caches, pieces are listed by where in their arrays they lie: the first eighths of all arrays,
-// then the second ones. Arrays of one piece lie in the middle.
-void StepRunner::list_pieces() {
-  constexpr int64_t kSlices = 8, kLines = 64;  // pieces meet where cache lines do
+// Part `slice` of `slices` of an array, in pieces that meet where cache lines do.
+void StepRunner::list_slice(const Plain& p, int64_t slice, int64_t slices) {
+  constexpr int64_t kLine = 64;
+  const int64_t count = p.size <= kSingle ? 1 : (p.size + 2 * kPiece - 1) / (2 * kPiece) * 2;
+  const int64_t length = ((p.size + count - 1) / count + kLine - 1) / kLine * kLine;
+  const int64_t begin = count * slice / slices * length;
+  const int64_t end = std::min(p.size, count * (slice + 1) / slices * length);
+  for (int64_t first = begin; first < end; first += length)
+    pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
+}
+
+// Threads begin with runs of neighbouring pieces (core/parallel.h). Of small networks each is to have
+// the same share of every array, as it has in the products that read and write it, so that the lines
+// stay in its caches: pieces are listed by where in their arrays they lie, the first eighths of all
+// arrays, then the second ones. Arrays of one piece lie in the middle.
+void StepRunner::list_pieces(int64_t elements) {
+  constexpr int64_t kSlices = 8;
+  if (elements > kCached) {
+    for (const Plain& p : plain_) list_slice(p, 0, 1);
+    return;
+  }
   for (int64_t slice = 0; slice < kSlices; ++slice) {
     for (const Plain& p : plain_)
-      if (slice == kSlices / 2 && p.size <= kSingle)
-        pieces_.push_back({p.update, p.kernel, 0, p.size});
-    for (const Plain& p : plain_) {
-      if (p.size <= kSingle) continue;
-      const int64_t count = (p.size + 2 * kPiece - 1) / (2 * kPiece) * 2;
-      const int64_t length = ((p.size + count - 1) / count + kLines - 1) / kLines * kLines;
-      const int64_t begin = count * slice / kSlices * length;
-      const int64_t end = std::min(p.size, count * (slice + 1) / kSlices * length);
-      for (int64_t first = begin; first < end; first += length)
-        pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
-    }
+      if (p.size <= kSingle && slice == kSlices / 2) list_slice(p, 0, 1);
+    for (const Plain& p : plain_)
+      if (p.size > kSingle) list_slice(p, slice, kSlices);
   }
 }
 
@@ -110,7 +119,7 @@ void StepRunner::run() {
     plain_.push_back({&u, kernel, u.written[0]->numel()});
     elements += plain_.back().size;
   }
-  list_pieces();
+  list_pieces(elements);
   std::atomic<tf_status> failure{TINYFIN_OK};
   const auto run_one = [&](int64_t i) {
     const Piece& piece = pieces_[size_t(i)];

@@ -44,6 +44,23 @@ def test_updates_are_pytorchs(ours, theirs):
         np.testing.assert_allclose(x.data, t.detach().numpy(), rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_every_element_is_updated_once(threads):
+    sizes = (1, 2047, 2048, 2049, 8193, 16384, 16385, 100_352, 130_001)
+    params = [Tensor(np.arange(n, dtype=np.float32), requires_grad=True) for n in sizes]
+    for p in params:
+        p.grad = Tensor(np.arange(p.shape[0], dtype=np.float32) % 5)
+    before = tf.num_threads()
+    try:
+        tf.set_num_threads(threads)
+        optim.SGD(params, 0.5).step()
+    finally:
+        tf.set_num_threads(before)
+    for p in params:
+        i = np.arange(p.shape[0], dtype=np.float32)
+        np.testing.assert_array_equal(p.data, i - 0.5 * (i % 5))
+
+
 def test_groups_options_and_text():
     a, b, c = (Tensor([1.0], requires_grad=True) for _ in range(3))
     o = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.1)
