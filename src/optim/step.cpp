@@ -89,10 +89,10 @@ void StepRunner::list_slice(const Plain& p, int64_t slice, int64_t slices) {
     pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
 }
 
-// Threads begin with runs of neighbouring pieces (core/parallel.h). Of small networks each is to have
-// the same share of every array, as it has in the products that read and write it, so that the lines
-// stay in its caches: pieces are listed by where in their arrays they lie, the first eighths of all
-// arrays, then the second ones. Arrays of one piece lie in the middle.
+// Threads begin with runs of neighbouring pieces (core/parallel.h). Of small networks each is to
+// have the same share of every array, as it has in the products that read and write it, so that the
+// lines stay in its caches: pieces are listed by where in their arrays they lie, the first eighths
+// of all arrays, then the second ones. Arrays of one piece lie in the middle.
 void StepRunner::list_pieces(int64_t elements) {
   constexpr int64_t kSlices = 8;
   if (elements > kCached) {

@@ -143,13 +143,15 @@ struct TurnedBf16 {
 bool gemm_turned(const Bf16Product& g, bool parallel, double small, tf_status* status) {
   const TurnedBf16 turned{g};
   const int64_t least = int64_t(small / (double(g.m) * double(g.k))) + 1;
-  const int64_t pieces = parallel ? column_pieces(g.n, least) : 1;
+  const size_t bytes = size_t(turned.size()) * sizeof(float);
+  const int64_t pieces = parallel ? column_pieces(g.n, least, bytes) : 1;
   OwnCopies<float> copies(pieces, turned.size());
   if (!copies.there()) return false;
-  *status = for_column_pieces(g.n, pieces, [&](int64_t piece, int64_t begin, int64_t end) {
+  const auto run = [&](int64_t piece, int64_t begin, int64_t end) {
     turned.multiply(copies.in_piece(piece, [&](float* packed) { turned.pack_all(packed); }), begin,
                     end);
-  });
+  };
+  *status = for_column_pieces<BFloat16>(g.n, pieces, run);
   return true;
 }
 

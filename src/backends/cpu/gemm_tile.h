@@ -129,7 +129,7 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   // the end, or, if C is read, that of the next tile; then, as others do, it asks for `ahead`.
   constexpr bool kAsks = !kTurn && kVectors == kPanel && kRows >= 4;
   constexpr bool kByRows = kLayout == Layout::kRowMajor;
-  const T* lines = t.load_c ? t.next : c;
+  const T* lines = !kTurn && t.load_c ? t.next : c;
   if (!kTurn && t.load_c) {
     unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
       unroll<kVectors>([&](auto j) TF_ALWAYS_INLINE {

@@ -75,10 +75,11 @@ template <class T>
 bool gemm_turned(const Gemm<T>& g, bool parallel, double small, tf_status* status) {
   const Turned<T> turned{g};
   const int64_t least = int64_t(small / (double(g.m) * double(g.k))) + 1;
-  const int64_t pieces = parallel ? column_pieces(g.n, least) : 1;
+  const size_t bytes = size_t(turned.size()) * sizeof(T);
+  const int64_t pieces = parallel ? column_pieces(g.n, least, bytes) : 1;
   OwnCopies<T> copies(pieces, turned.size());
   if (!copies.there()) return false;
-  *status = for_column_pieces(g.n, pieces, [&](int64_t piece, int64_t begin, int64_t end) {
+  *status = for_column_pieces<T>(g.n, pieces, [&](int64_t piece, int64_t begin, int64_t end) {
     turned.multiply(copies.in_piece(piece, [&](T* packed) { turned.pack_all(packed); }), begin,
                     end);
   });

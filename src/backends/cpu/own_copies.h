@@ -51,17 +51,23 @@ class OwnCopies {
   const void* owner_[kMost] = {};
 };
 
-// Columns of C in pieces for the pool, none of fewer columns than `least`.
-static inline int64_t column_pieces(int64_t n, int64_t least) {
+// Columns of C in pieces for the pool: a power of two of them, which most numbers of threads share
+// evenly, none of fewer columns than `least`.
+static inline int64_t column_pieces(int64_t n, int64_t least, size_t bytes_of_copy) {
   constexpr int64_t kLeast = 32;  // a piece costs a hand-over, and for a thread's first one a copy
-  const int64_t pieces = n / (least > kLeast ? least : kLeast);
-  return pieces < 1 ? 1 : pieces < OwnCopies<char>::kMost ? pieces : OwnCopies<char>::kMost;
+  constexpr size_t kMostBytes = size_t(15) << 20;  // more is not kept for the next call
+  if (least < kLeast) least = kLeast;
+  int64_t pieces = 1;
+  while (pieces < OwnCopies<char>::kMost && 2 * pieces * least <= n &&
+         2 * size_t(pieces) * bytes_of_copy <= kMostBytes)
+    pieces *= 2;
+  return pieces;
 }
 
-// body(piece, begin, end) for all of them. They meet where cache lines of C do.
-template <class Body>
+// body(piece, begin, end) for all of them. They meet where cache lines of C, of T, do.
+template <class T, class Body>
 static inline tf_status for_column_pieces(int64_t n, int64_t pieces, const Body& body) {
-  constexpr int64_t kLine = 32;  // elements, of 2 bytes or more
+  constexpr int64_t kLine = 64 / int64_t(sizeof(T));
   const auto start = [&](int64_t piece) {
     const int64_t at = (n + kLine - 1) / kLine * piece / pieces * kLine;
     return at < n ? at : n;
