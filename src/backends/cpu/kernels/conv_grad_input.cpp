@@ -1,32 +1,13 @@
 // The gradient of a convolution with respect to its input. Steps of one pixel: a convolution of
-// the output's gradient with the turned kernel. Longer steps, and few channels, of which a
-// register would stay mostly empty: each pixel of the output's gradient times the weights of all
-// taps at once, added to where those taps read.
+// the output's gradient with the turned kernel. Longer steps: each pixel of the output's gradient
+// times the weights of all taps at once, added to where those taps read. Few channels, of which a
+// register would stay mostly empty: the same with the pixels in the lanes of registers.
 // SPDX-License-Identifier: MIT
+#include "backends/cpu/conv_planes.h"
 #include "backends/cpu/conv_winograd_call.h"
 
 namespace tf::cpu::TF_ISA {
 namespace {
-
-// Calls row(group, out channel, weights as (tap, in channel)) with `pitch` elements from tap to
-// tap, zeros behind the last in channel. pitch: a multiple of the vector's width.
-template <class T, class Row>
-static tf_status for_out_channels(const Weights& w, int64_t groups, int64_t pitch, const Row& row) {
-  const size_t bytes = size_t(w.taps() * pitch) * sizeof(T);
-  const int64_t grain = 1 + 32768 / (w.taps() * pitch);
-  return parallel_with_memory(
-      groups * w.out, grain, bytes, [&](int64_t begin, int64_t end, void* memory) {
-        T* const taps = static_cast<T*>(memory);
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t g = i / w.out, o = i % w.out;
-          const T* from = first_weight<T>(w, g) + o * w.stride_out;
-          for (int64_t h = 0; h < w.kernel_h; ++h)
-            pack(taps + h * w.kernel_w * pitch, pitch, from + h * w.stride_h, w.stride_w,
-                 w.stride_in, w.kernel_w, w.in);
-          row(g, o, taps);
-        }
-      });
-}
 
 // By convolution -------------------------------------------------------------------------------
 
@@ -85,14 +66,6 @@ struct Scatter {
 
   int64_t channels() const { return in * groups; }
 };
-
-template <class T>
-static TF_INLINE void add_to(T* to, const T* from, int64_t n) {
-  constexpr int64_t kW = Vec<T>::kWidth;
-  int64_t i = 0;
-  for (; i + kW <= n; i += kW) store(to + i, load(to + i) + load(from + i));
-  if (i < n) store_n(to + i, load_n(to + i, n - i) + load_n(from + i, n - i), n - i);
-}
 
 // Adds the products of pixels ow0 … ow0 + count - 1 of row oh to rows h0 … h1 - 1 of dx.
 template <class T>
@@ -158,10 +131,7 @@ static void scatter_band(const Scatter<T>& s, const T* weights, int64_t n, int64
   const Window& w = s.w;
   memset(image + h0 * s.width * s.channels(), 0,
          size_t((h1 - h0) * s.width * s.channels()) * sizeof(T));
-  // Rows of the gradient of which a tap lies in the band.
-  const int64_t reach = (w.kernel_h - 1) * w.dilation_h;
-  const int64_t first = larger(0, ceil_div(larger(0, h0 + w.top - reach), w.stride_h));
-  const int64_t last = smaller(w.out_h, (h1 - 1 + w.top) / w.stride_h + 1);
+  const auto [first, last] = rows_reaching(w, h0, h1);
   const Image& x = s.grad;
   const bool inside = s.out == 1 || x.stride_c == 1;
   const int64_t pitch = ceil_div(s.out, Vec<T>::kWidth) * Vec<T>::kWidth;
@@ -211,13 +181,7 @@ static tf_status by_scattering(const tf_view& grad, const Weights& w, const Wind
   s.columns = w.steps();
   s.pitch = ceil_div(s.columns, kWidth) * kWidth;
   s.pieces = larger(1, kScatterPixels / larger(1, s.w.out_w));
-  // Few images are cut into bands, each of which computes the rows of the gradient that reach
-  // over its edges once more.
-  const int64_t reach = (w.kernel_h - 1) * window.dilation_h;
-  s.band = s.height;
-  while (s.grad.count * ceil_div(s.height, s.band) < 8 && s.band > 8 * (reach + 1))
-    s.band = (s.band + 1) / 2;
-  s.bands = ceil_div(s.height, s.band);
+  s.bands = bands_of(s.grad.count, 8, s.height, (w.kernel_h - 1) * window.dilation_h, &s.band);
 
   const size_t bytes = size_t(groups * s.pitch * w.out) * sizeof(T);
   T* const packed = static_cast<T*>(host->host_alloc(bytes));
@@ -267,7 +231,8 @@ static tf_status grad_input_typed(const tf_kernel_call* c) {
                    : depthwise<T>(image_of(grad), w, turned(window, w, dx), true,
                                   {dx.data, 1, groups, nullptr, TINYFIN_ACTIVATION_NONE});
   const bool thin = w.in < Vec<T>::kWidth / 2 && w.taps() > 1;
-  if (strided || thin) return by_scattering<T>(grad, w, window, groups, dx);
+  if (thin) return by_planes<T>(grad, w, window, groups, dx);
+  if (strided) return by_scattering<T>(grad, w, window, groups, dx);
   return by_convolution<T>(grad, w, window, groups, dx);
 }
 
