@@ -27,6 +27,12 @@ static inline Image image_of(const tf_view& v) {
           v.strides[0], v.strides[1], v.strides[2], v.strides[3]};
 }
 
+// Whether all pixels of an image follow each other without gaps, channels side by side.
+static inline bool contiguous(const Image& x) {
+  return (x.channels == 1 || x.stride_c == 1) && x.stride_w == x.channels &&
+         x.stride_h == x.width * x.stride_w;
+}
+
 // Where the patches of output pixel (oh, ow) lie: rows oh * stride_h - top + i * dilation_h.
 // Nothing is said of padding below and right: what lies outside of the image is 0.
 struct Window {
@@ -67,6 +73,21 @@ static tf_status parallel_with_memory(int64_t units, int64_t grain, size_t bytes
   return starved ? error(TINYFIN_ERROR_MEMORY, "out of host memory for a part of the image")
                  : status;
 }
+
+// Memory that is read soon, asked for a few lines at a time.
+struct Ahead {
+  const char* at;
+  int64_t lines;
+
+  // The `count` elements behind the first `count` of `from`.
+  template <class T>
+  static Ahead behind(const T* from, int64_t count) {
+    return {reinterpret_cast<const char*>(from + count), count * int64_t(sizeof(T)) / 64};
+  }
+  TF_INLINE void ask(int64_t n) {
+    for (; n > 0 && lines > 0; --n, --lines, at += 64) __builtin_prefetch(at, 0, 2);
+  }
+};
 
 // `count` pixels of `channels` to places `apart` elements from each other.
 template <class T>

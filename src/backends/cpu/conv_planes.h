@@ -80,11 +80,13 @@ struct Planes {
 
 // Adds the products of `count` pixels from (oh, ow) on, (products, kPlanePixels), to the rows that
 // are kept, of h0 … h1 - 1. Rows and channels inside: an element is added to again much later.
+// Meanwhile the gradient's next pixels arrive.
 template <class T>
 static void add_products(const Planes<T>& s, const T* products, int64_t oh, int64_t ow,
-                         int64_t count, int64_t h0, int64_t h1, T* kept) {
+                         int64_t count, int64_t h0, int64_t h1, T* kept, Ahead& ahead) {
   const Window& w = s.w;
   for (int64_t j = 0; j < w.kernel_w; ++j) {
+    ahead.ask(1 + count * s.out * int64_t(sizeof(T)) / (64 * w.kernel_w));
     const int64_t left = (ow * w.stride_w + j * w.dilation_w) - w.left;
     const int64_t phase = (left % w.stride_w + w.stride_w) % w.stride_w;
     const int64_t at = (left - phase) / w.stride_w;
@@ -143,8 +145,10 @@ static void planes_band(const Planes<T>& s, const T* weights, int64_t n, int64_t
           gemm(Gemm<T>{s.products(), merges ? rows * count : count, s.out, weights, 1, s.pitch,
                        from + r * x.stride_h, x.stride_c, x.stride_w, products + r * count,
                        kPlanePixels});
+        Ahead ahead{};
+        if (s.groups == 1 && contiguous(x)) ahead = Ahead::behind(from, rows * count * s.out);
         for (int64_t r = 0; r < rows; ++r)
-          add_products(s, products + r * count, oh + r, ow, count, h0, h1, kept);
+          add_products(s, products + r * count, oh + r, ow, count, h0, h1, kept, ahead);
       }
     }
     store_before(h1);

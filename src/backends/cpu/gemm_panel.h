@@ -115,13 +115,16 @@ struct Panel {
   }
 
   // Tiles [begin, end) of `rows`, which start at row `top` of C; a_of(i, row) is where A of tile i
-  // lies, whose first row is `row` of these rows.
+  // lies, whose first row is `row` of these rows. next_b: the t.k rows of B that are read next, as
+  // far apart as those of this panel, or null.
   template <class AOf>
   void multiply(Tile<T>& t, const Gemm<T>& g, const Rows& rows, int64_t top, int64_t begin,
-                int64_t end, const T* b, Layout layout, bool last, const AOf& a_of) {
+                int64_t end, const T* b, Layout layout, bool last, const AOf& a_of,
+                const T* next_b = nullptr) {
     prepare(t, g, last);
     const TileFn<T>* run = tiles_for<T>(vectors, layout);
     const bool more = last && !g.ends_in_relu() && !g.result;
+    const int64_t share = t.k / 2 - kMaxRows<kPanel>;  // rows of next_b that a tile asks for
     for (int64_t i = begin, row = rows.start(begin); i < end; row += rows.size(i++)) {
       const int64_t height = rows.size(i);
       T* c = g.c + (top + row) * g.ldc + j;
@@ -131,7 +134,12 @@ struct Panel {
         prefetch_block(g.residual + (top + row) * g.residual_row + j, g.residual_row, height,
                        columns);
       const T* a = a_of(i, row);
-      t.ahead = i + 1 < end ? a_of(i + 1, row + height) : nullptr;
+      t.ahead = nullptr;
+      if (layout == Layout::kRowMajor) {
+        if (i + 1 < end) t.ahead = a_of(i + 1, row + height);
+      } else if (next_b && share > 0 && (i - begin) * share < t.k) {
+        t.ahead = next_b + (i - begin) * share * t.b_row;
+      }
       if (g.row_sums && j == 0) {
         RowSums<T> sums(t);
         summed_tiles(layout)[height - 1](t, a, b, c);

@@ -38,7 +38,8 @@ struct Tile {
   const T* bias;   // may be null
   T floor;         // 0 for relu, -infinity for nothing
   const T* next = nullptr;  // C of the tile that comes next, or null
-  const T* ahead = nullptr;  // A of the tile that comes next, if row-major, or null
+  // What is read next, or null: A of the next tile if A is row-major, else rows of a later B.
+  const T* ahead = nullptr;
   T* sums = nullptr;        // kPackedRows sums of A's rows, for the tiles that add to them
 };
 
@@ -125,7 +126,7 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   constexpr bool kTurn = kLayout == Layout::kTurned;
   // What comes next is asked for between the multiply-adds: two lines per two steps of k, where
   // the tile has loads to spare. First C, which is written in one burst at the end (or, if it is
-  // read, C of the next tile), then A of the next tile.
+  // read, C of the next tile), then `ahead`.
   constexpr bool kAsks = !kTurn && kVectors == kPanel && kRows >= 4;
   const T* lines = t.load_c ? t.next : c;
   if (!kTurn && t.load_c) {
@@ -159,7 +160,8 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
       });
     });
   };
-  const T* next_a = kLayout == Layout::kRowMajor ? t.ahead : nullptr;
+  constexpr bool kByRows = kLayout == Layout::kRowMajor;
+  const T* ahead = t.ahead;
   int64_t apart = t.ldc, asks = kAsks && lines ? kRows : 0;
   for (int64_t r = 0; r < t.reduce; ++r) {
     const T* a = a0 + r * t.a_step;
@@ -167,11 +169,12 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     // Two steps at a time: addresses of rows are computed half as often.
     for (int64_t pairs = t.k / 2; pairs > 0;) {
       if (kAsks && asks == 0) {
-        // The next piece of each row of A. Without one: the same line again and again, in L1.
-        lines = next_a ? next_a : a0;
-        apart = next_a ? t.a_row : 0;
-        asks = next_a ? kRows : pairs;
-        if (next_a) next_a += 2 * kLine<T>;
+        // The next piece of each row of A, or all rows of B. Without any the same line again and
+        // again, in L1.
+        lines = ahead ? ahead : a0;
+        apart = !ahead ? 0 : kByRows ? t.a_row : t.b_row;
+        asks = ahead && kByRows ? kRows : pairs;
+        if (ahead) ahead += kByRows ? 2 * kLine<T> : pairs * t.b_row;
       }
       int64_t n = kAsks && asks < pairs ? asks : pairs;
       pairs -= n;

@@ -124,7 +124,7 @@ static void load_chunk(const Chunks<T>& p, const Image& x, int64_t n0, int64_t i
 // sums (channels, taps, width) += patches^T · grad over a loaded chunk.
 template <class T>
 static void add_chunk(const Chunks<T>& p, const T* x, const T* grad, int64_t images, int64_t band,
-                      int vectors, bool first, T* sums) {
+                      int vectors, bool first, Ahead& ahead, T* sums) {
   constexpr int64_t kW = Vec<T>::kWidth;
   const Window& w = p.w;
   const int64_t width = vectors * kW;
@@ -148,6 +148,7 @@ static void add_chunk(const Chunks<T>& p, const T* x, const T* grad, int64_t ima
     return (r % w.stride_h * p.parity_rows + r / w.stride_h) * p.images * p.row_step;
   };
   const auto add = [&](int64_t rows, const T* a, T* c) {
+    ahead.ask(32);
     if (even) return tile[rows - 1](t, a, grad, c);
     for (int64_t i = 0; i < images; ++i) {
       t.load_c = !first || i > 0;
@@ -287,6 +288,8 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
   T* const sums = static_cast<T*>(host->host_alloc(bytes));
   if (!sums) return error(TINYFIN_ERROR_MEMORY, "out of host memory for partial sums");
   const size_t scratch_bytes = size_t(p.elements() + p.grad_elements()) * sizeof(T);
+  // Chunks of the gradient follow each other in memory.
+  const bool follow = groups == 1 && contiguous(image_of(grad));
   const auto work_on = [&](int64_t job, int64_t, void* memory) {
     const int64_t partial = job / jobs, g = job % jobs / shares, p0 = job % shares * share;
     const int64_t p1 = smaller(p.panels, p0 + share);
@@ -297,13 +300,18 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
       const int64_t n = u / p.bands * p.images, oh = u % p.bands * p.band;
       const int64_t images = smaller(p.images, x.count - n), band = smaller(p.band, w.out_h - oh);
       load_chunk(p, x, n, images, g * p.channels, oh, band, scratch);
+      Ahead ahead{};
+      if (follow) 
+        ahead = Ahead::behind(static_cast<const T*>(grad.data) + n * grad.strides[0] +
+                                  oh * grad.strides[2],
+                              images * band * w.out_w * out);
       for (int64_t panel = p0; panel < p1; ++panel) {
         const int64_t columns = smaller(kWidth, out - panel * kWidth);
         const int vectors = columns > kW ? kPanel : 1;
         load_grad(p, grad, n, images, g * out + panel * kWidth, columns, vectors * kW, oh, band,
                   grad_scratch);
         add_chunk(p, scratch, grad_scratch, images, band, vectors, u == begin,
-                  sums + partial * part + (g * p.panels + panel) * steps * kWidth);
+                  ahead, sums + partial * part + (g * p.panels + panel) * steps * kWidth);
       }
     }
   };

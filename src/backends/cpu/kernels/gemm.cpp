@@ -78,11 +78,17 @@ void gemm_serial(const Gemm<T>& g) {
         }
         b_panel = panel;
       }
+      // Its lines lie too far apart for the hardware to foresee.
+      const T* next_b = copied             ? nullptr
+                        : j + kWidth < g.n ? b_panel + kWidth
+                        : pass + 1 < blocks ? b + step * g.b_row
+                                           : nullptr;
       columns.multiply(t, g, rows, 0, 0, rows.tiles, b_panel, layout, last,
                        [&](int64_t i, int64_t row) {
                          return packed_a ? packed_a + i * t.k * kPackedRows<T>
                                          : a + row * g.a_row;
-                       });
+                       },
+                       next_b);
     }
   }
   if (packed_a) host->host_free(packed_a, packed_bytes);
