@@ -295,3 +295,46 @@ def test_gelu_beyond_the_table():
     if not np.isnan(y[1]):  # the limit, or the formula's NaN
         assert y[1] == 0
     assert abs(y[4:7]).max() < 4e-8
+
+
+# Shapes of x and weight, stride, padding, dilation, groups. Few channels: kept rows of the input's
+# gradient, pixels of the output's gradient per product.
+THIN = {
+    "rows_go_round": ((4, 3, 37, 41), (20, 3, 7, 7), (2, 2), 3, (1, 1), 1),
+    "bands": ((1, 3, 250, 30), (8, 3, 3, 3), (2, 1), 1, (1, 1), 1),
+    "long_rows": ((1, 2, 9, 600), (5, 2, 3, 3), (1, 2), 1, (2, 1), 1),
+    "gaps": ((2, 2, 90, 33), (5, 2, 2, 2), (7, 5), 3, (1, 1), 1),
+    "groups": ((2, 4, 61, 40), (6, 2, 3, 3), (2, 1), 1, (1, 2), 2),
+    "one_channel": ((3, 1, 70, 45), (6, 1, 5, 5), (2, 3), 2, (1, 1), 1),
+}
+
+
+def convolution_input_gradient(grad, weight, shape, stride, padding, dilation, groups):
+    n, channels, height, width = shape
+    dx = np.zeros((n, channels, height + 2 * padding + stride[0], width + 2 * padding + stride[1]))
+    grad = grad.reshape(n, groups, -1, *grad.shape[2:])
+    weight = weight.reshape(groups, -1, *weight.shape[1:])
+    (h, w), taps = grad.shape[3:], weight.shape[3:]
+    for i, j in np.ndindex(*taps):
+        part = np.einsum("ngohw,goc->ngchw", grad, weight[..., i, j]).reshape(n, channels, h, w)
+        rows, columns = (
+            slice(d * at, d * at + s * (size - 1) + 1, s)
+            for d, at, s, size in zip(dilation, (i, j), stride, (h, w))
+        )
+        dx[:, :, rows, columns] += part
+    return dx[:, :, padding : padding + height, padding : padding + width]
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("name", THIN)
+def test_thin_convolution_input_gradient(name, channels_last):
+    shape, weight_shape, stride, padding, dilation, groups = THIN[name]
+    rng = np.random.default_rng(5)
+    x, weight = tensor(np.zeros(shape, "float32")), rng.normal(size=weight_shape)
+    x.requires_grad = True
+    y = _ops.conv2d(x, tensor(weight.astype("float32")), None, stride, padding, dilation, groups)
+    grad = rng.normal(size=y.shape)
+    order, back = ((0, 2, 3, 1), (0, 3, 1, 2)) if channels_last else ((0, 1, 2, 3),) * 2
+    y.backward(_ops.permute(tensor(grad.astype("float32").transpose(order)), back))
+    expected = convolution_input_gradient(grad, weight, shape, stride, padding, dilation, groups)
+    np.testing.assert_allclose(x.grad.to_numpy(), expected, rtol=1e-4, atol=1e-4)

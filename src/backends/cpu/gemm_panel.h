@@ -124,7 +124,7 @@ struct Panel {
     prepare(t, g, last);
     const TileFn<T>* run = tiles_for<T>(vectors, layout);
     const bool more = last && !g.ends_in_relu() && !g.result;
-    const int64_t share = t.k / 2 - kMaxRows<kPanel>;  // rows of next_b that a tile asks for
+    const int64_t share = t.k / 2;  // rows of next_b that a tile asks for
     for (int64_t i = begin, row = rows.start(begin); i < end; row += rows.size(i++)) {
       const int64_t height = rows.size(i);
       T* c = g.c + (top + row) * g.ldc + j;
@@ -136,8 +136,9 @@ struct Panel {
       const T* a = a_of(i, row);
       t.ahead = nullptr;
       if (layout == Layout::kRowMajor) {
-        if (i + 1 < end) t.ahead = a_of(i + 1, row + height);
-      } else if (next_b && share > 0 && (i - begin) * share < t.k) {
+        // Long rows, of which this is a block, are a few streams, which the hardware foresees.
+        if (i + 1 < end && g.a_row < 2 * t.k) t.ahead = a_of(i + 1, row + height);
+      } else if (next_b && (i - begin) * share < t.k) {
         t.ahead = next_b + (i - begin) * share * t.b_row;
       }
       if (g.row_sums && j == 0) {

@@ -125,9 +125,10 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   V acc[kRows * kVectors];
   constexpr bool kTurn = kLayout == Layout::kTurned;
   // What comes next is asked for between the multiply-adds: two lines per two steps of k, where
-  // the tile has loads to spare. First C, which is written in one burst at the end (or, if it is
-  // read, C of the next tile), then `ahead`.
+  // the tile has loads to spare. A row-major tile begins with C, which is written in one burst at
+  // the end, or, if C is read, that of the next tile; then, as others do, it asks for `ahead`.
   constexpr bool kAsks = !kTurn && kVectors == kPanel && kRows >= 4;
+  constexpr bool kByRows = kLayout == Layout::kRowMajor;
   const T* lines = t.load_c ? t.next : c;
   if (!kTurn && t.load_c) {
     unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
@@ -139,7 +140,7 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
   } else {
     unroll<kRows * kVectors>([&](auto i) TF_ALWAYS_INLINE { acc[i] = V(T(0)); });
   }
-  if (!kAsks && !kTurn && lines && t.k >= 64) {
+  if (!kTurn && !(kAsks && kByRows) && lines && t.k >= 64) {
     unroll<kRows>([&](auto i) TF_ALWAYS_INLINE {
       __builtin_prefetch(lines + i * t.ldc, 1);
       __builtin_prefetch(lines + i * t.ldc + kVectors * kW - 1, 1);
@@ -160,9 +161,8 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
       });
     });
   };
-  constexpr bool kByRows = kLayout == Layout::kRowMajor;
   const T* ahead = t.ahead;
-  int64_t apart = t.ldc, asks = kAsks && lines ? kRows : 0;
+  int64_t apart = t.ldc, asks = kAsks && kByRows && lines ? kRows : 0;
   for (int64_t r = 0; r < t.reduce; ++r) {
     const T* a = a0 + r * t.a_step;
     const T* b = b0 + r * t.b_step;
@@ -170,8 +170,8 @@ void run_tile(const Tile<T>& t, const T* a0, const T* b0, T* c) {
     for (int64_t pairs = t.k / 2; pairs > 0;) {
       if (kAsks && asks == 0) {
         // The next piece of each row of A, or all rows of B. Without any the same line again and
-        // again, in L1.
-        lines = ahead ? ahead : a0;
+        // again, one that is in L1 and that no operand evicts.
+        lines = ahead ? ahead : reinterpret_cast<const T*>(&t);
         apart = !ahead ? 0 : kByRows ? t.a_row : t.b_row;
         asks = ahead && kByRows ? kRows : pairs;
         if (ahead) ahead += kByRows ? 2 * kLine<T> : pairs * t.b_row;

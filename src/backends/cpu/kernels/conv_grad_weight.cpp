@@ -301,7 +301,7 @@ static tf_status grad_weight_typed(const tf_kernel_call* c) {
       const int64_t images = smaller(p.images, x.count - n), band = smaller(p.band, w.out_h - oh);
       load_chunk(p, x, n, images, g * p.channels, oh, band, scratch);
       Ahead ahead{};
-      if (follow) 
+      if (follow)
         ahead = Ahead::behind(static_cast<const T*>(grad.data) + n * grad.strides[0] +
                                   oh * grad.strides[2],
                               images * band * w.out_w * out);

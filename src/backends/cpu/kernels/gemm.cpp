@@ -47,6 +47,8 @@ void gemm_serial(const Gemm<T>& g) {
   const bool any_height = packed_a || a_in_place;
   const Rows rows(g.m, any_height ? kMaxRows<kPanel> : 1);
 
+  // Closer rows of B the hardware foresees, better than anyone asks for them.
+  const bool far_apart = g.b_row * int64_t(sizeof(T)) >= 1024;
   Tile<T> t;
   t.a_row = g.a_row;
   t.a_col = packed_a ? kPackedRows<T> : g.a_col;
@@ -78,11 +80,10 @@ void gemm_serial(const Gemm<T>& g) {
         }
         b_panel = panel;
       }
-      // Its lines lie too far apart for the hardware to foresee.
-      const T* next_b = copied             ? nullptr
-                        : j + kWidth < g.n ? b_panel + kWidth
-                        : pass + 1 < blocks ? b + step * g.b_row
-                                           : nullptr;
+      const T* next_b = copied || !far_apart  ? nullptr
+                        : j + kWidth < g.n    ? b_panel + kWidth
+                        : pass + 1 < blocks   ? b + step * g.b_row
+                                              : nullptr;
       columns.multiply(t, g, rows, 0, 0, rows.tiles, b_panel, layout, last,
                        [&](int64_t i, int64_t row) {
                          return packed_a ? packed_a + i * t.k * kPackedRows<T>
