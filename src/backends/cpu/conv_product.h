@@ -93,6 +93,9 @@ static void taps_outside(const Weights& w, const T* from, int64_t pitch, T* to) 
 
 // Products -------------------------------------------------------------------------------------
 
+// A quarter of an L2.
+constexpr int64_t kWeightBytes = 256 * 1024;
+
 // The output, channels last, and what happens to it on the way to memory.
 struct Result {
   void* data;
@@ -127,36 +130,43 @@ static void multiply(const Patches& p, const Result& y, const T* a, int64_t runs
   // Pixels of an image that no tap shares come from far away.
   const bool asks = p.mode == Patches::kDirect && p.w.kernel_h == 1 && p.w.kernel_w == 1;
   const bool gray = is_gray(p.w, p.channels) && p.mode != Patches::kPatchRows;
-  for (int64_t j = 0; j < y.out_channels; j += kWidth) {
-    const int64_t columns = smaller(kWidth, y.out_channels - j);
-    const int vectors = columns > kW ? kPanel : 1;
-    const int64_t height = vectors == 1 ? kMaxRows<1> : kMaxRows<kPanel>;
-    const int64_t pieces = ceil_div(run, height);
-    t.tail = columns - (vectors - 1) * kW;
-    t.bias = bias ? bias + j : nullptr;
-    const TileFn<T>* tile = tiles_for<T>(vectors, Layout::kRowMajor);
-    for (int64_t r = 0; r < runs; ++r) {
+  // Weights that stay in the second cache are gone through tile by tile: pixels are read and
+  // written whole.
+  const int64_t panel = p.reduce * p.k * kWidth, panels = ceil_div(y.out_channels, kWidth);
+  const bool by_tiles = !gray && panels * panel * int64_t(sizeof(T)) <= kWeightBytes;
+  const int64_t pieces = by_tiles ? ceil_div(run, kMaxRows<1>) : 1;
+  for (int64_t piece = 0; piece < runs * pieces; ++piece) {
+    const int64_t r = piece / pieces;
+    const int64_t begin = cut(run, pieces, piece % pieces);
+    const int64_t end = cut(run, pieces, piece % pieces + 1);
+    for (int64_t j = 0; j < y.out_channels; j += kWidth) {
+      const int64_t columns = smaller(kWidth, y.out_channels - j);
+      const T* const from = a + r * apart + begin * p.pixel;
+      T* const to = out + (r * run + begin) * y.pixel + j;
+      const T* const b = weights + j / kWidth * panel;
       if (gray) {
-        T* const c = out + r * run * y.pixel + j;
         for (int64_t v = 0; v < columns; v += kW) {
           const int64_t m = smaller(kW, columns - v);
-          gray_pixels(a + r * apart, p.pixel, p.step, run, weights + v, kWidth,
-                      bias ? load_n(bias + j + v, m) : Vec<T>(T(0)), Vec<T>(t.floor), c + v,
+          gray_pixels(from, p.pixel, p.step, run, b + v, kWidth,
+                      bias ? load_n(bias + j + v, m) : Vec<T>(T(0)), Vec<T>(t.floor), to + v,
                       y.pixel, m);
         }
-        if (separate) activate(y.activation, c, y.pixel, run, columns);
+        if (separate) activate(y.activation, to, y.pixel, run, columns);
         continue;
       }
-      for (int64_t i = 0, m = 0, done = 0; i < pieces; ++i, done += m) {
-        m = (run - done) / (pieces - i);
-        T* c = out + (r * run + done) * y.pixel + j;
-        const T* const from = a + r * apart + done * p.pixel;
-        t.ahead = asks && j == 0 ? from + m * p.pixel : nullptr;
-        tile[m - 1](t, from, weights, c);
+      const int vectors = columns > kW ? kPanel : 1;
+      t.tail = columns - (vectors - 1) * kW;
+      t.bias = bias ? bias + j : nullptr;
+      const TileFn<T>* tile = tiles_for<T>(vectors, Layout::kRowMajor);
+      const Rows rows(end - begin, vectors == 1 ? kMaxRows<1> : kMaxRows<kPanel>);
+      for (int64_t i = 0, done = 0; i < rows.tiles; done += rows.size(i++)) {
+        const int64_t m = rows.size(i);
+        T* const c = to + done * y.pixel;
+        t.ahead = asks && j == 0 ? from + (done + m) * p.pixel : nullptr;
+        tile[m - 1](t, from + done * p.pixel, b, c);
         if (separate) activate(y.activation, c, y.pixel, m, columns);
       }
     }
-    weights += p.reduce * p.k * kWidth;
   }
 }
 
