@@ -37,7 +37,7 @@ TF_INLINE Vec<T> gelu(Vec<T> x) {
 template <class T>
 TF_INLINE Vec<T> gelu_slope(Vec<T> x) {
   const Vec<T> t = bounded(x);
-  const Vec<T> density = Vec<T>(T(0.39894228040143268)) * exp(Vec<T>(T(-0.5)) * t * t);
+  const Vec<T> density = Vec<T>(T(0.39894228040143268)) * exp_nonpositive(Vec<T>(T(-0.5)) * t * t);
   return fma(t, density, normal(t));
 }
 
@@ -48,7 +48,8 @@ struct Logistic {
 };
 template <class T>
 TF_INLINE Logistic<T> logistic(Vec<T> x) {
-  const Vec<T> e = exp(-abs(x)), inverse = Vec<T>(T(1)) / (Vec<T>(T(1)) + e), low = e * inverse;
+  const Vec<T> e = exp_nonpositive(-abs(x)), inverse = Vec<T>(T(1)) / (Vec<T>(T(1)) + e);
+  const Vec<T> low = e * inverse;
   return {select(x < Vec<T>(T(0)), low, inverse), low * inverse};
 }
 

@@ -126,7 +126,7 @@ template <class T>
 TF_INLINE Vec<T> weight_of(Vec<T> x) {
   using V = Vec<T>;
   const V least(sizeof(T) == 4 ? T(-87) : T(-708));
-  return select(x < least, V(T(0)), exp(max(least, x)));
+  return select(x < least, V(T(0)), exp_nonpositive(max(least, x)));
 }
 
 // Scratch memory of one tile, cut into arrays that begin on cache lines.

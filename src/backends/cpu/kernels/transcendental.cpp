@@ -91,7 +91,7 @@ static tf_status softplus_kernel(const tf_kernel_call* c, void*) {
   return on_floats(c, [=](auto x) TF_ALWAYS_INLINE {
     const auto y = x * constant(x, beta);
     const auto above = select(y < constant(x, 0), constant(x, 0), y);
-    return (above + log1p(exp(-abs(y)))) / constant(x, beta);
+    return (above + log1p(exp_nonpositive(-abs(y)))) / constant(x, beta);
   });
 }
 TF_KERNEL(softplus, TINYFIN_DTYPES_FLOAT, softplus_kernel);
