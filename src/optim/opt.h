@@ -77,9 +77,8 @@ class StepRunner {
     const tf_kernel* kernel;
     int64_t size;
   };
-  struct Piece {  // some elements of one update
-    const Update* update;
-    const tf_kernel* kernel;
+  struct Piece {  // some of its elements
+    const Plain* of;
     int64_t first, count;
   };
   void list_slice(const Plain& p, int64_t slice, int64_t slices);

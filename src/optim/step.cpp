@@ -86,7 +86,7 @@ void StepRunner::list_slice(const Plain& p, int64_t slice, int64_t slices) {
   const int64_t begin = count * slice / slices * length;
   const int64_t end = std::min(p.size, count * (slice + 1) / slices * length);
   for (int64_t first = begin; first < end; first += length)
-    pieces_.push_back({p.update, p.kernel, first, std::min(length, end - first)});
+    pieces_.push_back({&p, first, std::min(length, end - first)});
 }
 
 // Threads begin with runs of neighbouring pieces (core/parallel.h). Of small networks each is to
@@ -123,7 +123,7 @@ void StepRunner::run() {
   std::atomic<tf_status> failure{TINYFIN_OK};
   const auto run_one = [&](int64_t i) {
     const Piece& piece = pieces_[size_t(i)];
-    const tf_status status = run_piece(*piece.update, *piece.kernel, piece.first, piece.count);
+    const tf_status status = run_piece(*piece.of->update, *piece.of->kernel, piece.first, piece.count);
     if (status != TINYFIN_OK) failure.store(status, std::memory_order_relaxed);
   };
   const int64_t n = int64_t(pieces_.size());

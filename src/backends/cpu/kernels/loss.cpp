@@ -39,7 +39,7 @@ static tf_status cross_entropy(const tf_kernel_call* c) {
   const tf_view &logits = c->in[0], &weight = c->in[2];
   const int dim = class_dim(logits);
   const int64_t reduction = c->attr[0].i;
-  const bool sloped = c->out[1].ndim == logits.ndim && c->out[1].shape[dim] == logits.shape[dim];
+  const bool sloped = c->attr[1].i != 0;
   const tf_view& slope = sloped ? c->out[1] : logits;
   const PerSample target(c->in[1], logits, dim), result(c->out[0], logits, dim);
   const Lines<4> lines = make_lines<4>({&slope, &logits, &target.view, &result.view}, dim);
